@@ -1,0 +1,34 @@
+"""Floor 5, optimizers and learning-rate schedules: pure functions over pytrees."""
+
+from __future__ import annotations
+
+from pullback.optim.optimizer import LearningRate, Optimizer, Schedule
+from pullback.optim.optimizers import (
+    OPTIMIZERS,
+    adagrad,
+    adam,
+    adamw,
+    momentum,
+    nesterov,
+    rmsprop,
+    sgd,
+)
+from pullback.optim.schedules import constant, cosine, step_decay, warmup
+
+__all__ = [
+    "OPTIMIZERS",
+    "LearningRate",
+    "Optimizer",
+    "Schedule",
+    "adagrad",
+    "adam",
+    "adamw",
+    "constant",
+    "cosine",
+    "momentum",
+    "nesterov",
+    "rmsprop",
+    "sgd",
+    "step_decay",
+    "warmup",
+]

@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pullback import optim
+from pullback.core import pytree
+from pullback.core.errors import ConfigError, DTypeError, ShapeError, TreeError
+
+STEPS = 20
+OPTIMIZERS: dict[str, Callable[..., optim.Optimizer]] = dict(optim.OPTIMIZERS)
+
+
+def gradient(params: Any) -> Any:
+    """Return a gradient that depends on the parameters, with curvature of both signs."""
+    return pytree.map(lambda p: np.sin(3 * p) + 0.1 * p, params)
+
+
+def run(optimizer: optim.Optimizer, params: Any, steps: int = STEPS) -> tuple[Any, Any]:
+    state = optimizer.init(params)
+    for _ in range(steps):
+        params, state = optimizer.update(gradient(params), state, params)
+    return params, state
+
+
+def start(dtype: Any = np.float64) -> dict[str, Any]:
+    generator = np.random.default_rng(0)
+    return {
+        "w": generator.normal(size=(4, 3)).astype(dtype),
+        "b": [generator.normal(size=3).astype(dtype)],
+    }
+
+
+def by_hand(name: str, p: np.ndarray, rate: float) -> np.ndarray:
+    """Run the recurrences, written down a second time."""
+    v = np.zeros_like(p)
+    m = np.zeros_like(p)
+    for t in range(1, STEPS + 1):
+        g = np.sin(3 * p) + 0.1 * p
+        if name == "sgd":
+            p = p - rate * g
+        elif name == "momentum":
+            v = 0.9 * v + g
+            p = p - rate * v
+        elif name == "nesterov":
+            v = 0.9 * v + g
+            p = p - rate * (g + 0.9 * v)
+        elif name in ("adam", "adamw"):
+            m = 0.9 * m + 0.1 * g
+            v = 0.999 * v + 0.001 * g**2
+            step = (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+            p = p - rate * step - (rate * 0.01 * p if name == "adamw" else 0)
+        elif name == "rmsprop":
+            v = 0.99 * v + 0.01 * g**2
+            p = p - rate * g / (np.sqrt(v) + 1e-8)
+        elif name == "adagrad":
+            v = v + g**2
+            p = p - rate * g / (np.sqrt(v) + 1e-10)
+    return p
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_updates_follow_the_recurrence(name: str) -> None:
+    params = start()
+    result, state = run(OPTIMIZERS[name](0.05), params)
+    np.testing.assert_allclose(result["w"], by_hand(name, params["w"], 0.05), rtol=1e-10)
+    np.testing.assert_allclose(result["b"][0], by_hand(name, params["b"][0], 0.05), rtol=1e-10)
+    assert state["step"] == STEPS
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_updates_equal_those_of_torch_in_float64(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    theirs = {
+        "sgd": lambda p: torch.optim.SGD(p, lr=0.05),
+        "momentum": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9),
+        "nesterov": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True),
+        "adam": lambda p: torch.optim.Adam(p, lr=0.05),
+        "adamw": lambda p: torch.optim.AdamW(p, lr=0.05, weight_decay=0.01),
+        "rmsprop": lambda p: torch.optim.RMSprop(p, lr=0.05),
+        "adagrad": lambda p: torch.optim.Adagrad(p, lr=0.05),
+    }
+    params = start()
+    parameter = torch.nn.Parameter(torch.from_numpy(params["w"].copy()))
+    optimizer = theirs[name]([parameter])
+    for _ in range(STEPS):
+        parameter.grad = torch.from_numpy(gradient(parameter.detach().numpy()))
+        optimizer.step()
+    ours, _ = run(OPTIMIZERS[name](0.05), params)
+    np.testing.assert_allclose(ours["w"], parameter.detach().numpy(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("rate", [0.01, optim.cosine(0.01, steps=10)])
+def test_float32_stays_float32_and_the_step_stays_a_0d_int64_array(name: str, rate: Any) -> None:
+    params, state = run(OPTIMIZERS[name](rate), start(np.float32), steps=2)
+    assert {leaf.dtype for leaf in pytree.leaves(params)} == {np.dtype(np.float32)}
+    step = state.pop("step")
+    assert isinstance(step, np.ndarray)
+    assert (step.shape, step.dtype) == ((), np.dtype(np.int64))
+    assert {leaf.dtype for leaf in pytree.leaves(state)} <= {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_update_changes_nothing_in_place(name: str) -> None:
+    optimizer = OPTIMIZERS[name](0.1)
+    params = start()
+    before = pytree.map(np.copy, params)
+    state = optimizer.init(params)
+    optimizer.update(gradient(params), state, params)
+    pytree.map(np.testing.assert_array_equal, params, before)
+    assert state["step"] == 0
+    assert not any(leaf.any() for leaf in pytree.leaves(state))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer_descends_a_parabola(name: str) -> None:
+    optimizer = OPTIMIZERS[name](0.05)
+    p = np.array([2.0, -3.0])
+    state = optimizer.init(p)
+    for _ in range(100):
+        p, state = optimizer.update(p, state, p)
+    assert np.square(p).sum() < 13 * 0.9
+
+
+def test_the_rate_of_a_schedule_is_that_of_the_updates_made_so_far() -> None:
+    seen: list[int] = []
+
+    def schedule(step: Any) -> Any:
+        seen.append(int(step))
+        return 1.0 if step == 0 else 0.0
+
+    result, _ = run(optim.sgd(schedule), np.array([0.5]), steps=3)
+    assert seen == [0, 1, 2]
+    np.testing.assert_allclose(result, 0.5 - np.sin(1.5) - 0.05)
+
+
+def test_mismatched_gradients_are_named() -> None:
+    optimizer = optim.momentum(0.1)
+    params = start()
+    state = optimizer.init(params)
+    with pytest.raises(TreeError, match="grads has another structure"):
+        optimizer.update({"w": params["w"]}, state, params)
+    with pytest.raises(ShapeError, match=r"grads\['b'\]\[0\]: expected shape \(3,\).*got \(2,\)"):
+        optimizer.update({"w": params["w"], "b": [np.zeros(2)]}, state, params)
+    with pytest.raises(DTypeError, match=r"grads\['w'\]: expected float64.*got float32"):
+        optimizer.update({"w": np.zeros((4, 3), np.float32), "b": params["b"]}, state, params)
+    with pytest.raises(TreeError, match=r"state\['velocity'\]"):
+        optimizer.update(params, optimizer.init(params["w"]), params)
+
+
+@pytest.mark.parametrize(
+    ("create", "name"),
+    [
+        (lambda: optim.sgd(0.0), "learning_rate"),
+        (lambda: optim.sgd(float("nan")), "learning_rate"),
+        (lambda: optim.momentum(0.1, decay=1.0), "decay"),
+        (lambda: optim.adam(0.1, beta2=1.5), "beta2"),
+        (lambda: optim.adamw(0.1, weight_decay=-1), "weight_decay"),
+        (lambda: optim.rmsprop(0.1, eps=0), "eps"),
+        (lambda: optim.constant(-1), "value"),
+        (lambda: optim.cosine(0.1, steps=0), "steps"),
+        (lambda: optim.cosine(0.1, steps=5, final=-1), "final"),
+        (lambda: optim.step_decay(0.1, every=0), "every"),
+        (lambda: optim.warmup(0, then=0.1), "steps"),
+    ],
+)
+def test_bad_hyperparameters_are_named(create: Callable[[], Any], name: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{name}: expected"):
+        create()
