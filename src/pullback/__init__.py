@@ -1,0 +1,87 @@
+"""pullback: gradients for the NumPy code people already have.
+
+A NumPy function goes in; a graph comes out; its derivative is another graph.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from pullback import ops as _ops  # noqa: F401  fills the dispatch tables
+from pullback.core import dispatch as _dispatch
+from pullback.core import errors
+from pullback.core import pytree as tree
+from pullback.core.aval import Aval
+from pullback.core.graph import Graph, Node
+from pullback.transform import (
+    GradientTable,
+    Tensor,
+    backward,
+    check_grads,
+    custom_jvp,
+    custom_vjp,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    stop_gradient,
+    trace,
+    value_and_grad,
+    vjp,
+)
+
+if TYPE_CHECKING:
+    from pullback import nn, numpy, optim, train
+    from pullback.numpy import random
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Aval",
+    "GradientTable",
+    "Graph",
+    "Node",
+    "Tensor",
+    "backward",
+    "check_grads",
+    "custom_jvp",
+    "custom_vjp",
+    "errors",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "nn",
+    "numpy",
+    "optim",
+    "random",
+    "stop_gradient",
+    "trace",
+    "train",
+    "tree",
+    "value_and_grad",
+    "vjp",
+]
+
+_dispatch.deferred.append("pullback.ops.special")
+
+_LAZY = {
+    "nn": "pullback.nn",
+    "numpy": "pullback.numpy",
+    "optim": "pullback.optim",
+    "random": "pullback.numpy.random",
+    "train": "pullback.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return importlib.import_module(_LAZY[name])
+    raise AttributeError(f"module 'pullback' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LAZY])

@@ -1,0 +1,95 @@
+"""Abstract values: what is known of an array before it is computed."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Shape = tuple[int, ...]
+DType = np.dtype[Any]
+
+_SHORT = {"float": "f", "complex": "c", "int": "i", "uint": "u"}
+
+
+@dataclass(frozen=True, slots=True)
+class Aval:
+    """Shape and dtype of an array; `weak` marks a Python scalar, which never widens a dtype.
+
+    >>> Aval((3, 4), np.float32)
+    f32[3,4]
+    """
+
+    shape: Shape
+    dtype: DType
+    weak: bool = False
+
+    def __init__(self, shape: Any, dtype: Any, weak: bool = False) -> None:
+        object.__setattr__(self, "shape", tuple(int(n) for n in shape))
+        object.__setattr__(self, "dtype", np.dtype(dtype))
+        object.__setattr__(self, "weak", weak)
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+    def __repr__(self) -> str:
+        name = self.dtype.name
+        kind = name.rstrip("0123456789")
+        bits = name[len(kind) :]
+        text = _SHORT.get(kind, kind) + bits
+        return text + ("*" if self.weak else "") + "[" + ",".join(map(str, self.shape)) + "]"
+
+
+def aval_of(x: Any) -> Aval:
+    """Return the abstract value of an array, a NumPy scalar, a Python scalar or a tracer."""
+    if isinstance(x, Aval):
+        return x
+    if isinstance(x, (bool, np.generic, np.ndarray)):
+        a = np.asarray(x)
+        return Aval(a.shape, a.dtype)
+    if isinstance(x, (int, float, complex)):
+        return Aval((), _weak_dtype(type(x)), weak=True)
+    found: Aval | None = getattr(x, "aval", None)
+    if found is not None:
+        return found
+    a = np.asarray(x)
+    return Aval(a.shape, a.dtype)
+
+
+def _weak_dtype(kind: type) -> DType:
+    return np.dtype({int: np.int64, float: np.float64, complex: np.complex128}[kind])
+
+
+def promotion_key(aval: Aval) -> Any:
+    """Return what NumPy's promotion wants for `aval`: its dtype, or a Python scalar type if weak."""
+    if not aval.weak:
+        return aval.dtype
+    return {"i": int, "f": float, "c": complex}[aval.dtype.kind]
+
+
+@functools.cache
+def _example(kind: type) -> Any:
+    return kind(0)
+
+
+def result_type(*avals: Aval) -> DType:
+    """Return NumPy's common dtype of `avals`, weak ones as Python scalars (NEP 50)."""
+    keys = [promotion_key(a) for a in avals]
+    return np.result_type(*[_example(k) if isinstance(k, type) else k for k in keys])
+
+
+def is_differentiable(dtype: DType) -> bool:
+    """Whether arrays of `dtype` have derivatives: floating and complex ones do."""
+    return dtype.kind in "fc"

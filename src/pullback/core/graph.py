@@ -1,0 +1,195 @@
+"""The computational graph: an immutable list of nodes in the order they are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pullback.core import pytree
+from pullback.core.aval import aval_of
+from pullback.core.errors import ShapeError
+from pullback.core.interpreter import Program
+
+if TYPE_CHECKING:
+    from pullback.core.op import Op
+
+
+class Node:
+    """One value of a graph: an argument, a constant, or the result of `op` on `inputs`.
+
+    `aval` is its shape and dtype, or a tuple of them for an operation with several results
+    (an `item` node picks one). `value` is the array of a constant and None otherwise.
+    """
+
+    __slots__ = ("aval", "inputs", "name", "op", "params", "value")
+
+    def __init__(
+        self,
+        aval: Any,
+        op: Op | None = None,
+        inputs: tuple[Node, ...] = (),
+        params: Mapping[str, Any] | None = None,
+        value: Any = None,
+        name: str = "",
+    ) -> None:
+        self.aval = aval
+        self.op = op
+        self.inputs = inputs
+        self.params: Mapping[str, Any] = params or {}
+        self.value = value
+        self.name = name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the value."""
+        return self.aval.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Dtype of the value."""
+        return self.aval.dtype  # type: ignore[no-any-return]
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the value is known when the graph is made."""
+        return self.op is None and self.value is not None
+
+    def __repr__(self) -> str:
+        what = self.op.name if self.op else ("constant" if self.is_constant else "argument")
+        return f"Node({self.name or what}: {self.aval})"
+
+
+class Graph:
+    """A function as a graph; calling it computes, with arrays or with tracers.
+
+    `arguments` and `results` are the nodes that go in and come out, `nodes` all nodes in the order
+    of computation. Make one with `pullback.trace`; `pullback.grad(graph)` is a graph again.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[Node],
+        results: Sequence[Node],
+        in_tree: pytree.Structure,
+        out_tree: pytree.Structure,
+        name: str = "graph",
+    ) -> None:
+        self.arguments = tuple(arguments)
+        self.results = tuple(results)
+        self.in_tree = in_tree
+        self.out_tree = out_tree
+        self.name = name
+        self.nodes = _reachable(self.arguments, self.results)
+        _name_nodes(self.nodes)
+        self._consumers = _consumers(self.nodes)
+        self._program: Program | None = None
+
+    @property
+    def constants(self) -> tuple[Node, ...]:
+        """The nodes whose values are known already."""
+        return tuple(n for n in self.nodes if n.is_constant)
+
+    def operation(self, node: Node) -> Op | None:
+        """Return the operation that computes `node`; None for arguments and constants."""
+        return node.op
+
+    def inputs(self, node: Node) -> tuple[Node, ...]:
+        """Return the nodes that `node` is computed from (its parents)."""
+        return node.inputs
+
+    def consumers(self, node: Node) -> tuple[Node, ...]:
+        """Return the nodes that are computed from `node` (its children), in order."""
+        return self._consumers.get(node, ())
+
+    def __call__(self, *args: Any) -> Any:
+        leaves = pytree.match(self.in_tree, args, name=f"the arguments of {self.name}")
+        self.check(leaves)
+        return pytree.unflatten(self.out_tree, self.run(leaves))
+
+    def run(self, leaves: Sequence[Any]) -> list[Any]:
+        """Compute the results from the flat list of arguments, unchecked."""
+        if self._program is None:
+            self._program = Program(self)
+        return self._program(leaves)
+
+    def evaluate(self, leaves: Sequence[Any]) -> dict[Node, Any]:
+        """Compute every node from the flat list of arguments, one by one."""
+        values: dict[Node, Any] = dict(zip(self.arguments, leaves, strict=True))
+        for node in self.nodes:
+            if node.op is not None:
+                values[node] = node.op(*[values[i] for i in node.inputs], **node.params)
+            elif node.value is not None:
+                values[node] = node.value
+        return values
+
+    def check(self, leaves: Sequence[Any]) -> None:
+        """Raise ShapeError unless `leaves` have the shapes and dtypes of the arguments."""
+        for node, leaf in zip(self.arguments, leaves, strict=True):
+            expected = node.aval
+            if getattr(leaf, "shape", None) == expected.shape and leaf.dtype == expected.dtype:
+                continue
+            got = aval_of(leaf)
+            if got.shape != expected.shape or not (got.weak or got.dtype == expected.dtype):
+                raise ShapeError(
+                    f"argument {node.name!r} of {self.name}: expected {expected}, got {got}. "
+                    "A graph is made for one signature: trace the function again for this one."
+                )
+
+    def __str__(self) -> str:
+        from pullback.core.printing import to_text
+
+        return to_text(self)
+
+    __repr__ = __str__
+
+    def to_dot(self, **labels: Any) -> str:
+        """Return the graph in Graphviz's language; see `pullback.core.printing.to_dot`."""
+        from pullback.core.printing import to_dot
+
+        return to_dot(self, **labels)
+
+
+def _reachable(arguments: Sequence[Node], results: Sequence[Node]) -> tuple[Node, ...]:
+    """Return the arguments, then every other node that the results need, inputs first."""
+    order: dict[Node, None] = dict.fromkeys(arguments)
+    for result in results:
+        pending = [result]
+        while pending:
+            node = pending[-1]
+            missing = [i for i in node.inputs if i not in order]
+            if missing:
+                pending.extend(reversed(missing))
+            else:
+                order[pending.pop()] = None
+    return tuple(order)
+
+
+def _consumers(nodes: Sequence[Node]) -> dict[Node, tuple[Node, ...]]:
+    found: dict[Node, dict[Node, None]] = {}
+    for node in nodes:
+        for i in node.inputs:
+            found.setdefault(i, {})[node] = None
+    return {node: tuple(children) for node, children in found.items()}
+
+
+def _letters() -> Iterator[str]:
+    n = 0
+    while True:
+        text, k = "", n
+        while True:
+            text = chr(97 + k % 26) + text
+            k = k // 26 - 1
+            if k < 0:
+                break
+        yield text
+        n += 1
+
+
+def _name_nodes(nodes: Sequence[Node]) -> None:
+    taken = {n.name for n in nodes if n.name}
+    letters = (name for name in _letters() if name not in taken)
+    for node in nodes:
+        if not node.name and not (node.is_constant and np.ndim(node.value) == 0):
+            node.name = next(letters)

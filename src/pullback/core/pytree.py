@@ -1,0 +1,102 @@
+"""Pytrees: nested containers of arrays, through optree in pullback's own namespace.
+
+Tuples, lists, dicts, named tuples and modules are containers; everything else is a leaf.
+`None` is an empty subtree; the keys of a dict are taken in sorted order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import optree
+
+from pullback.core.errors import TreeError
+
+NAMESPACE = "pullback"
+
+Structure = optree.PyTreeSpec
+
+
+def flatten(tree: Any) -> tuple[list[Any], Structure]:
+    """Return the leaves of `tree` and the structure that puts them back.
+
+    >>> leaves, structure = flatten({"b": 2, "a": (1, None)})
+    >>> leaves
+    [1, 2]
+    >>> unflatten(structure, [10, 20])
+    {'a': (10, None), 'b': 20}
+    """
+    leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
+    return leaves, structure
+
+
+def unflatten(structure: Structure, leaves: Iterable[Any]) -> Any:
+    """Put `leaves` back into the containers of `structure`."""
+    return optree.tree_unflatten(structure, leaves)
+
+
+def leaves(tree: Any) -> list[Any]:
+    """Return the leaves of `tree` in order."""
+    return optree.tree_leaves(tree, namespace=NAMESPACE)
+
+
+def structure(tree: Any) -> Structure:
+    """Return the structure of `tree` without its leaves."""
+    return optree.tree_structure(tree, namespace=NAMESPACE)
+
+
+def paths(tree: Any) -> list[str]:
+    """Return a readable path for each leaf of `tree`, in the order of `leaves`.
+
+    >>> paths({"a": (1, 2)})
+    ["['a'][0]", "['a'][1]"]
+    """
+    accessors = optree.tree_accessors(tree, namespace=NAMESPACE)
+    return [accessor.codify("") for accessor in accessors]
+
+
+def map(function: Callable[..., Any], tree: Any, *rest: Any) -> Any:
+    """Apply `function` to corresponding leaves of one or several trees of one structure.
+
+    Raises TreeError where the structures differ.
+
+    >>> map(lambda a, b: a + b, {"x": 1, "y": [2]}, {"x": 10, "y": [20]})
+    {'x': 11, 'y': [22]}
+    """
+    first, wanted = flatten(tree)
+    others = [match(wanted, other, name=f"tree {i}") for i, other in enumerate(rest, 2)]
+    return unflatten(wanted, [function(*group) for group in zip(first, *others, strict=True)])
+
+
+def match(wanted: Structure, tree: Any, name: str) -> list[Any]:
+    """Return the leaves of `tree`, which must have the structure `wanted`.
+
+    Raises TreeError naming `name`, the structure expected and the one that came.
+    """
+    found, got = flatten(tree)
+    if got != wanted:
+        raise TreeError(
+            f"{name} has another structure than expected: expected {_show(wanted)}, "
+            f"got {_show(got)}. Give a pytree with the same containers and keys."
+        )
+    return found
+
+
+def register(
+    cls: type[Any],
+    flatten: Callable[[Any], tuple[Iterable[Any], Any, Iterable[Any]]],
+    unflatten: Callable[[Any, Iterable[Any]], Any],
+) -> None:
+    """Make `cls` a container; `flatten` gives (children, auxiliary data, child names)."""
+    optree.register_pytree_node(
+        cls,
+        flatten,
+        unflatten,
+        path_entry_type=optree.GetAttrEntry,
+        namespace=NAMESPACE,
+    )
+
+
+def _show(structure: Structure) -> str:
+    return str(structure).removeprefix("PyTreeSpec(").replace(", namespace='pullback')", "")

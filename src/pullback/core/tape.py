@@ -1,0 +1,206 @@
+"""Reverse mode: a tape that records while it computes, and the backward pass that fills a table.
+
+The backward pass visits each recorded node once, in reverse order of creation, which is a reverse
+topological order. It is pruned on both sides: a node is recorded only if it descends from a wanted
+input, and visited only if it is an ancestor of the output. Its cost is proportional to the edges.
+(Goodfellow, Bengio, Courville, Deep Learning, 2016, algorithms 6.5 and 6.6.)
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pullback.core.aval import Aval
+from pullback.core.op import Op, call, define
+from pullback.core.tracer import Trace, Tracer
+
+if TYPE_CHECKING:
+    Visit = Callable[["TapeNode", int, Any], None]
+
+_creation = itertools.count()
+
+
+class TapeNode:
+    """One recorded operation: its arguments, its result, and the nodes its arguments came from."""
+
+    __slots__ = ("args", "op", "order", "out", "params", "parents")
+
+    def __init__(
+        self,
+        op: Op | None,
+        args: Sequence[Any],
+        params: Mapping[str, Any],
+        out: Any,
+        parents: Sequence[TapeNode | None],
+    ) -> None:
+        self.op = op
+        self.args = args
+        self.params = params
+        self.out = out
+        self.parents = parents
+        self.order = next(_creation)
+
+
+class TapeTracer(Tracer):
+    """An array whose computation is recorded; `node` is None where nothing depends on an input."""
+
+    __slots__ = ()
+
+
+class Tape(Trace):
+    """Records operations while they run (define by run)."""
+
+    def input(self, value: Any) -> TapeTracer:
+        """Return a tracer for an input, of which the derivative is wanted."""
+        return self.wrap(value, TapeNode(None, (), {}, value, ()))
+
+    def wrap(self, value: Any, node: TapeNode | None = None) -> TapeTracer:
+        return TapeTracer(self, value, node)
+
+    def process(self, op: Op, args: tuple[Any, ...], params: Mapping[str, Any]) -> Any:
+        values, parents = self.unwrap(args)
+        out = op(*values, **params)
+        if op.vjp is None and op.vjp_all is None:
+            return out
+        return self.record(op, values, params, out, parents)
+
+    def unwrap(self, args: Sequence[Any]) -> tuple[list[Any], list[TapeNode | None]]:
+        """Return the values that `args` stand for, and the nodes of those on this tape."""
+        values: list[Any] = []
+        parents: list[TapeNode | None] = []
+        for a in args:
+            if isinstance(a, Tracer) and a.context is self:
+                if a.view is not None:
+                    a.refresh()
+                values.append(a.value)
+                parents.append(a.node)
+            else:
+                values.append(a)
+                parents.append(None)
+        return values, parents
+
+    def record(
+        self,
+        op: Op,
+        values: Sequence[Any],
+        params: Mapping[str, Any],
+        out: Any,
+        parents: Sequence[TapeNode | None],
+    ) -> Any:
+        """Write `out = op(*values)` on the tape, if it depends on an input; return its tracer."""
+        tracked = any(parents)
+        node = TapeNode(op, values, params, out, parents) if tracked else None
+        if not isinstance(out, tuple):
+            return self.wrap(out, node)
+        if node is None:
+            return tuple(map(self.wrap, out))
+        return tuple(
+            self.wrap(o, TapeNode(item, (out,), {"index": i}, o, (node,)))
+            for i, o in enumerate(out)
+        )
+
+
+def backward(
+    seeds: Iterable[tuple[TapeNode | None, Any]],
+    keep: Iterable[TapeNode] = (),
+    visit: Visit | None = None,
+) -> dict[TapeNode, Any]:
+    """Fill the gradient table from the cotangents of the outputs.
+
+    `seeds` are (output node, cotangent) pairs. The table returned holds the nodes of `keep` that a
+    cotangent reached, or every visited node where `visit` is given; `visit(node, position,
+    contribution)` is told what flows along each edge.
+    """
+    table: dict[TapeNode, Any] = {}
+    owned: set[TapeNode] = set()
+    for node, cotangent in seeds:
+        if node is not None:
+            _accumulate(table, owned, node, cotangent)
+    kept = set(keep)
+    for node in _reverse_topological(table):
+        op = node.op
+        if op is None:
+            continue
+        cotangent = table[node] if visit or node in kept else table.pop(node, None)
+        if cotangent is None:
+            continue
+        if op is item:
+            parent = node.parents[0]
+            slots = table.setdefault(parent, [None] * len(parent.out))  # type: ignore
+            slots[node.params["index"]] = cotangent
+            continue
+        if cotangent.__class__ is list:
+            pairs = zip(cotangent, node.out, strict=True)
+            cotangent = tuple(np.zeros_like(o) if c is None else c for c, o in pairs)
+        vjp, out, args, params = op.vjp, node.out, node.args, node.params
+        shared = op.vjp_all(cotangent, out, args, params) if op.vjp_all is not None else None
+        for i, parent in enumerate(node.parents):
+            if parent is not None:
+                if shared is not None:
+                    contribution = shared[i]
+                else:
+                    contribution = vjp(i, cotangent, out, args, params)  # type: ignore[misc]
+                if contribution is not None:
+                    if visit is not None:
+                        visit(node, i, contribution)
+                    _accumulate(table, owned, parent, contribution)
+    return table
+
+
+def _accumulate(
+    table: dict[TapeNode, Any], owned: set[TapeNode], node: TapeNode, contribution: Any
+) -> None:
+    present = table.get(node)
+    if present is None:
+        table[node] = contribution
+    elif node in owned and contribution.__class__ is np.ndarray:
+        present += contribution
+    else:
+        total = present + contribution
+        table[node] = total
+        if total.__class__ is np.ndarray:
+            owned.add(node)
+
+
+def inputs_of(node: TapeNode) -> list[TapeNode]:
+    """Return the input nodes that `node` depends on."""
+    return [n for n in _reverse_topological([node]) if n.op is None]
+
+
+def _reverse_topological(roots: Iterable[TapeNode]) -> list[TapeNode]:
+    """Return `roots` and their ancestors, later nodes first."""
+    pending = list(roots)
+    seen = set(pending)
+    while pending:
+        for parent in pending.pop().parents:
+            if parent is not None and parent not in seen:
+                seen.add(parent)
+                pending.append(parent)
+    return sorted(seen, key=_order, reverse=True)
+
+
+def _order(node: TapeNode) -> int:
+    return node.order
+
+
+def _item_aval(several: tuple[Aval, ...], index: int) -> Aval:
+    return several[index]
+
+
+item = define(
+    Op(
+        name="item",
+        kind="linear",
+        forward=lambda several, index: several[index],
+        infer=_item_aval,
+        vjp=lambda i, ct, out, args, params: None,  # the backward pass fills the slots itself
+        jvp=lambda tangents, out, args, params: tangents[0][params["index"]],
+        notation=call("item"),
+        samples=lambda rng: [],
+        undefined_at="",
+    )
+)

@@ -1,0 +1,343 @@
+"""The array-like object that a function sees while it is traced.
+
+A tracer belongs to a trace (its `context`), which decides what an operation on it does: run and record (tape),
+carry a tangent, or append to a graph. Traces have levels, and an operation goes to the trace of
+the highest level among its arguments, so nested transformations never confuse their variables.
+"""
+
+from __future__ import annotations
+
+import itertools
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pullback.core import dispatch
+from pullback.core.aval import Aval, DType, Shape
+from pullback.core.errors import NotDifferentiableError, TracerError
+
+if TYPE_CHECKING:
+    from pullback.core.op import Op
+
+_levels = itertools.count()
+
+
+class Trace:
+    """What operations do with the tracers of one transformation."""
+
+    def __init__(self) -> None:
+        self.level = next(_levels)
+
+    def process(self, op: Op, args: tuple[Any, ...], params: Mapping[str, Any]) -> Any:
+        """Run or record `op` on `args`, of which at least one is a tracer of this trace."""
+        raise NotImplementedError
+
+    def wrap(self, value: Any) -> Tracer:
+        """Return a tracer of this trace for a value that does not depend on its inputs."""
+        raise NotImplementedError
+
+
+class View:
+    """Ties a tracer to the one whose memory it shares, as NumPy's views do.
+
+    `read` takes the base to the view and `write` takes (base, new view) to the new base;
+    `version` is the base's count of assignments when the view was last read.
+    """
+
+    __slots__ = ("base", "read", "version", "write")
+
+    def __init__(
+        self, base: Tracer, read: Callable[[Any], Any], write: Callable[[Any, Any], Any]
+    ) -> None:
+        self.base, self.read, self.write = base, read, write
+        self.version = base.version
+
+
+class Tracer:
+    """An array under trace: behaves as an ndarray of its shape and dtype.
+
+    `value` is the array, or the tracer of a lower level, that it stands for; in a graph trace it
+    is the graph's node. `version` counts assignments into it, `view` is set for views.
+    """
+
+    __slots__ = ("__weakref__", "context", "node", "value", "version", "view")
+
+    __array_priority__ = 1000.0
+    __hash__ = object.__hash__
+
+    def __init__(self, trace: Trace, value: Any, node: Any = None) -> None:
+        self.context = trace
+        self.value = value
+        self.node = node
+        self.version = 0
+        self.view: View | None = None
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...  # the methods set below
+
+    # what is known without computing
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the array."""
+        return self.value.shape  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> DType:
+        """Dtype of the array."""
+        return self.value.dtype  # type: ignore[no-any-return]
+
+    @property
+    def aval(self) -> Aval:
+        """Shape and dtype of the array."""
+        return Aval(self.shape, self.dtype)
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.aval.size
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes of the elements."""
+        return self.size * self.dtype.itemsize
+
+    @property
+    def itemsize(self) -> int:
+        """Number of bytes of one element."""
+        return self.dtype.itemsize
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of an unsized (0-d) array")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.shape:
+            raise TypeError("iteration over a 0-d array")
+        return (self[i] for i in range(self.shape[0]))
+
+    # NumPy's protocols
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method == "__call__" and not kwargs:
+            rule = dispatch.ufuncs.get(ufunc)
+            if rule is not None and not any(x.__class__ in (list, tuple) for x in inputs):
+                return rule(*inputs)
+        return dispatch.call_ufunc(ufunc, method, inputs, kwargs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        rule = dispatch.functions.get(func)
+        if rule is None:
+            rule = dispatch.lookup(dispatch.functions, func)
+        return rule(*args, **kwargs)
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        raise TracerError(
+            "a traced array was to be turned into a plain numpy array, which would lose its "
+            "gradient. Where it happens in `buffer[i] = traced`, create the buffer with "
+            "np.zeros_like(x) or pb.numpy.zeros; where it happens in np.array([...]) or another "
+            "function that does not dispatch, use np.stack or pb.numpy.array; "
+            "to get the number as a constant, use pb.stop_gradient(x)"
+        )
+
+    # numbers
+
+    def concrete(self, purpose: str) -> Any:
+        """Return the number behind a define-by-run tracer, for `purpose`."""
+        self.refresh()
+        value = self.value
+        return value.concrete(purpose) if isinstance(value, Tracer) else value
+
+    def __bool__(self) -> bool:
+        return bool(self.concrete("bool()"))
+
+    def __float__(self) -> float:
+        return float(self.concrete("float()"))
+
+    def __int__(self) -> int:
+        return int(self.concrete("int()"))
+
+    def __complex__(self) -> complex:
+        return complex(self.concrete("complex()"))
+
+    def __index__(self) -> int:
+        return operator.index(self.concrete("an index"))
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return np.round(self, ndigits or 0)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.concrete("formatting"), spec) if spec else repr(self)
+
+    def item(self, *args: Any) -> Any:
+        """Return one element as a Python scalar (a constant: the gradient ends here)."""
+        return np.asarray(self.concrete("item()")).item(*args)
+
+    def tolist(self) -> Any:
+        """Return the elements as nested lists of Python scalars (constants)."""
+        return np.asarray(self.concrete("tolist()")).tolist()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.value!r})"
+
+    # indexing and assignment
+
+    def __getitem__(self, index: Any) -> Any:
+        return dispatch.functions[operator.getitem](self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self.assign(dispatch.functions[operator.setitem](self, index, value))
+
+    def assign(self, new: Any) -> None:
+        """Re-bind this tracer to `new`, and what it is a view of likewise."""
+        self.refresh()
+        if self.view is not None:
+            base = self.view.base
+            base.assign(self.view.write(base, new))
+            self.view.version = base.version
+        if not isinstance(new, Tracer) or new.context is not self.context:
+            if isinstance(new, Tracer) and new.context.level > self.context.level:
+                raise NotDifferentiableError(
+                    "an array of an outer transformation was assigned a value of an inner one; "
+                    "copy it first (x = x + 0) or create it inside the inner function"
+                )
+            new = self.context.wrap(new)
+        self.value, self.node = new.value, new.node
+        self.version += 1
+
+    def refresh(self) -> None:
+        """Read a view anew when what it is a view of was assigned to."""
+        view = self.view
+        if view is None:
+            return
+        view.base.refresh()
+        if view.version != view.base.version:
+            new = view.read(view.base)
+            self.value, self.node = new.value, new.node
+            self.version += 1
+            view.version = view.base.version
+
+
+def highest_trace(args: Iterable[Any]) -> Trace | None:
+    """Return the trace of the highest level among the tracers in `args`; None without any."""
+    top = None
+    for a in args:
+        if isinstance(a, Tracer):
+            trace = a.context
+            if top is None or trace.level > top.level:
+                top = trace
+    return top
+
+
+def _binary(ufunc: np.ufunc) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
+    def forward(self: Tracer, other: Any) -> Any:
+        return dispatch.ufuncs[ufunc](self, dispatch.as_operand(other))
+
+    def reflected(self: Tracer, other: Any) -> Any:
+        return dispatch.ufuncs[ufunc](dispatch.as_operand(other), self)
+
+    def in_place(self: Tracer, other: Any) -> Any:
+        result = dispatch.ufuncs[ufunc](self, dispatch.as_operand(other))
+        if not self.shape:
+            return result  # like NumPy's scalars, which are immutable: other names keep the value
+        self[...] = result
+        return self
+
+    return forward, reflected, in_place
+
+
+_BINARY = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "truediv": np.true_divide,
+    "floordiv": np.floor_divide,
+    "mod": np.remainder,
+    "pow": np.power,
+    "matmul": np.matmul,
+    "and": np.bitwise_and,
+    "or": np.bitwise_or,
+    "xor": np.bitwise_xor,
+    "lshift": np.left_shift,
+    "rshift": np.right_shift,
+}
+_COMPARISON = {
+    "lt": np.less,
+    "le": np.less_equal,
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "eq": np.equal,
+    "ne": np.not_equal,
+}
+_UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
+
+for _name, _ufunc in _BINARY.items():
+    for _prefix, _function in zip(("", "r", "i"), _binary(_ufunc), strict=True):
+        setattr(Tracer, f"__{_prefix}{_name}__", _function)
+for _name, _ufunc in _COMPARISON.items():
+    setattr(Tracer, f"__{_name}__", _binary(_ufunc)[0])
+for _name, _ufunc in _UNARY.items():
+    setattr(Tracer, f"__{_name}__", lambda self, _u=_ufunc: dispatch.ufuncs[_u](self))
+
+
+def _method(function: Any) -> Callable[..., Any]:
+    def method(self: Tracer, *args: Any, **kwargs: Any) -> Any:
+        return dispatch.lookup(dispatch.functions, function)(self, *args, **kwargs)
+
+    method.__doc__ = f"Call np.{function.__name__} on this array."
+    return method
+
+
+_METHODS = (
+    "all any argmax argmin argsort astype clip copy cumprod cumsum diagonal dot max mean "
+    "min nonzero prod ravel repeat round squeeze std sum swapaxes take trace var"
+)
+for _name in _METHODS.split():
+    setattr(Tracer, _name, _method(getattr(np, _name)))
+
+
+def _varargs(function: Any) -> Callable[..., Any]:
+    def method(self: Tracer, *args: Any, **kwargs: Any) -> Any:
+        rule = dispatch.functions[function]
+        if len(args) == 1 and not isinstance(args[0], (int, np.integer)):
+            return rule(self, args[0], **kwargs)
+        return rule(self, args, **kwargs) if args else rule(self, **kwargs)
+
+    method.__doc__ = f"Call np.{function.__name__} on this array."
+    return method
+
+
+Tracer.reshape = _varargs(np.reshape)  # type: ignore[attr-defined]
+Tracer.transpose = _varargs(np.transpose)  # type: ignore[attr-defined]
+
+
+def _sort(self: Tracer, axis: int = -1, **kwargs: Any) -> None:
+    self[...] = dispatch.functions[np.sort](self, axis=axis, **kwargs)
+
+
+def _flatten(self: Tracer) -> Any:
+    return dispatch.functions[np.copy](dispatch.functions[np.ravel](self))
+
+
+def _fill(self: Tracer, value: Any) -> None:
+    self[...] = value
+
+
+Tracer.sort = _sort  # type: ignore[attr-defined]
+Tracer.flatten = _flatten  # type: ignore[attr-defined]
+Tracer.fill = _fill  # type: ignore[attr-defined]
+Tracer.conj = Tracer.conjugate = lambda self: dispatch.ufuncs[np.conjugate](self)  # type: ignore[attr-defined]
+Tracer.T = property(lambda self: dispatch.functions[np.transpose](self))  # type: ignore[attr-defined]
+Tracer.mT = property(lambda self: dispatch.functions[np.swapaxes](self, -1, -2))  # type: ignore[attr-defined]
+Tracer.real = property(lambda self: dispatch.functions[np.real](self))  # type: ignore[attr-defined]
+Tracer.imag = property(lambda self: dispatch.functions[np.imag](self))  # type: ignore[attr-defined]
+Tracer.flat = property(lambda self: iter(dispatch.functions[np.ravel](self)))  # type: ignore[attr-defined]

@@ -1,0 +1,249 @@
+"""Constructors of operations: from what an operation states, the family derives the rest.
+
+A rule is a plain NumPy expression, so it runs on arrays and on tracers alike and higher
+derivatives need nothing more.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.core.aval import Aval, DType, aval_of, promotion_key, result_type
+from pullback.core.dispatch import ufuncs
+from pullback.core.errors import DTypeError, ShapeError
+from pullback.core.op import Jvp, Notation, Op, Samples, Vjp, call, define
+
+Derivative = Callable[..., Any] | float | None
+Interval = tuple[float, float]
+
+REAL: Interval = (-2.0, 2.0)
+POSITIVE: Interval = (0.3, 3.0)
+
+
+def elementwise(
+    function: Any,
+    *derivatives: Derivative,
+    name: str | None = None,
+    notation: Notation | None = None,
+    domain: Interval | Sequence[Interval] = REAL,
+    undefined_at: str = "",
+    dtype: Callable[..., DType] | None = None,
+) -> Op:
+    """Define an operation that acts on each element, with NumPy's broadcasting.
+
+    `derivatives` has one entry per argument: an expression of (output, *inputs), a number, or None
+    where the function is piecewise constant. `domain` is the interval samples are drawn from, one
+    for all arguments or one each. `dtype` gives the result's dtype where `function` is no ufunc.
+    """
+    op_name = name or function.__name__
+    count = len(derivatives)
+    intervals = [domain] * count if isinstance(domain[0], (int, float)) else list(domain)
+
+    def vjp(i: int, ct: Any, out: Any, args: Sequence[Any], params: Mapping[str, Any]) -> Any:
+        derivative = derivatives[i]
+        if derivative is None:
+            return None
+        return match(_scaled(ct, derivative, out, args), args[i])
+
+    def jvp(tangents: Sequence[Any], out: Any, args: Any, params: Mapping[str, Any]) -> Any:
+        total = None
+        for tangent, derivative in zip(tangents, derivatives, strict=True):
+            if tangent is not None and derivative is not None:
+                term = _scaled(tangent, derivative, out, args)
+                total = term if total is None else total + term
+        return None if total is None else expand(total, out)
+
+    def infer(*avals: Aval) -> Aval:
+        shape = broadcast_shapes(op_name, *[a.shape for a in avals])
+        keys = tuple(map(promotion_key, avals))
+        found = dtype(*avals) if dtype else _resolve(function, keys, op_name)
+        return Aval(shape, found)
+
+    def samples(rng: np.random.Generator) -> Any:
+        def draw(shape: tuple[int, ...], interval: Any) -> Any:
+            return rng.uniform(interval[0], interval[1], shape)
+
+        shapes: list[list[tuple[int, ...]]] = [[(3, 4)] * count, [()] * count, [(0, 2)] * count]
+        if count > 1:
+            shapes += [[(3, 1), (4,), (2, 3, 4)][:count], [(4,), (3, 1), (2, 1, 4)][:count]]
+        return [(tuple(map(draw, group, intervals)), {}) for group in shapes]
+
+    constant = all(d is None for d in derivatives)
+    op = Op(
+        name=op_name,
+        kind="elementwise",
+        forward=function,
+        infer=infer,
+        vjp=None if constant else vjp,
+        jvp=None if constant else jvp,
+        notation=notation or call(op_name),
+        samples=samples,
+        undefined_at=undefined_at,
+    )
+    if isinstance(function, np.ufunc):
+        ufuncs[function] = op
+    return define(op)
+
+
+def linear(
+    name: str,
+    forward: Callable[..., Any],
+    transpose: Callable[[int, Any, Sequence[Any], Mapping[str, Any]], Any],
+    *,
+    infer: Callable[..., Aval],
+    samples: Samples,
+    arguments: Sequence[int] | None = (0,),
+    notation: Notation | None = None,
+) -> Op:
+    """Define an operation that is jointly linear in `arguments` (positions; None means all).
+
+    `transpose(i, ct, args, params)` maps the result's cotangent to that of argument `i`; of `args`
+    it may use the shapes and dtypes, and the values of the other, non-linear arguments.
+    """
+
+    def is_linear(i: int) -> bool:
+        return arguments is None or i in arguments
+
+    def vjp(i: int, ct: Any, out: Any, args: Sequence[Any], params: Mapping[str, Any]) -> Any:
+        return match(transpose(i, ct, args, params), args[i]) if is_linear(i) else None
+
+    def jvp(tangents: Any, out: Any, args: Any, params: Mapping[str, Any]) -> Any:
+        moving = [is_linear(i) and t is not None for i, t in enumerate(tangents)]
+        if not any(moving):
+            return None
+        pushed = [
+            a if not is_linear(i) else (t if moving[i] else np.zeros_like(a))
+            for i, (a, t) in enumerate(zip(args, tangents, strict=True))
+        ]
+        return op(*pushed, **params)
+
+    op = Op(name, "linear", forward, infer, vjp, jvp, notation or call(name), samples, "")
+    return define(op)
+
+
+def bilinear(
+    name: str,
+    forward: Callable[..., Any],
+    transpose_first: Callable[..., Any],
+    transpose_second: Callable[..., Any],
+    *,
+    infer: Callable[..., Aval],
+    samples: Samples,
+    notation: Notation | None = None,
+) -> Op:
+    """Define an operation linear in each of two arguments.
+
+    Each transpose is called as `(ct, x, y, **params)` and gives the cotangent of its argument.
+    """
+    transposes = (transpose_first, transpose_second)
+
+    def vjp(i: int, ct: Any, out: Any, args: Sequence[Any], params: Mapping[str, Any]) -> Any:
+        return match(transposes[i](ct, *args, **params), args[i])
+
+    def jvp(tangents: Any, out: Any, args: Any, params: Mapping[str, Any]) -> Any:
+        (dx, dy), (x, y) = tangents, args
+        first = None if dx is None else op(dx, y, **params)
+        second = None if dy is None else op(x, dy, **params)
+        if first is None or second is None:
+            return second if first is None else first
+        return first + second
+
+    op = Op(name, "bilinear", forward, infer, vjp, jvp, notation or call(name), samples, "")
+    return define(op)
+
+
+def general(
+    name: str,
+    forward: Callable[..., Any],
+    *,
+    vjp: Vjp | None,
+    jvp: Jvp | None,
+    infer: Callable[..., Aval | tuple[Aval, ...]],
+    samples: Samples,
+    notation: Notation | None = None,
+    undefined_at: str = "",
+) -> Op:
+    """Define an operation with explicit rules; both None for a piecewise constant one."""
+    return define(
+        Op(name, "general", forward, infer, vjp, jvp, notation or call(name), samples, undefined_at)
+    )
+
+
+def match(cotangent: Any, primal: Any) -> Any:
+    """Bring a cotangent to the shape and dtype of the primal it belongs to.
+
+    Sums over the axes that broadcasting added or stretched, takes the real part where the primal
+    is real, and casts to the primal's dtype, so that gradients never change precision.
+    """
+    target = aval_of(primal) if not hasattr(primal, "shape") else primal
+    shape = target.shape
+    ct_shape = cotangent.shape
+    if ct_shape != shape:
+        extra = len(ct_shape) - len(shape)
+        if extra:
+            cotangent = np.add.reduce(cotangent, axis=tuple(range(extra)))
+        stretched = tuple(
+            i for i, (n, m) in enumerate(zip(shape, cotangent.shape, strict=True)) if n != m
+        )
+        if stretched:
+            cotangent = np.add.reduce(cotangent, axis=stretched, keepdims=True)
+    dtype = target.dtype
+    if cotangent.dtype != dtype:
+        if dtype.kind not in "fc":
+            return None
+        if cotangent.dtype.kind == "c" and dtype.kind != "c":
+            cotangent = np.real(cotangent)
+        cotangent = cotangent.astype(dtype)
+    return cotangent
+
+
+def expand(tangent: Any, out: Any) -> Any:
+    """Bring a tangent to the shape and dtype of the result it belongs to."""
+    if tangent.shape != np.shape(out):
+        tangent = np.broadcast_to(tangent, np.shape(out))
+    if tangent.dtype != out.dtype:
+        tangent = tangent.astype(out.dtype)
+    return tangent
+
+
+def _scaled(x: Any, derivative: Any, out: Any, args: Sequence[Any]) -> Any:
+    if callable(derivative):
+        return x * derivative(out, *args)
+    if derivative == 1:
+        return x
+    return -x if derivative == -1 else x * derivative
+
+
+def broadcast_shapes(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the common shape of `shapes`, or raise ShapeError naming the operation."""
+    first = shapes[0]
+    if all(s == first or s == () for s in shapes):
+        return first
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        got = " and ".join(map(str, shapes))
+        raise ShapeError(
+            f"{name}: the shapes {got} do not broadcast together. Expected equal lengths, or 1, "
+            "on each axis counted from the last; reshape one of them, e.g. with x[:, None]."
+        ) from None
+
+
+@functools.cache
+def _resolve(ufunc: Any, keys: tuple[Any, ...], name: str) -> DType:
+    if all(isinstance(k, type) for k in keys):
+        keys = tuple(result_type(aval_of(k(0))) for k in keys)
+    try:
+        return ufunc.resolve_dtypes((*keys, None))[-1]  # type: ignore[no-any-return]
+    except TypeError:
+        got = ", ".join(str(k.__name__ if isinstance(k, type) else k) for k in keys)
+        raise DTypeError(f"{name}: no version of this operation takes {got}") from None
+
+
+def same_as_first(*avals: Aval, **params: Any) -> Aval:
+    """Shape rule of an operation whose result is like its first argument."""
+    return Aval(avals[0].shape, avals[0].dtype)
