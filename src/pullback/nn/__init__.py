@@ -1,0 +1,60 @@
+"""Floor 4, networks: modules as pytrees, layers, activations, losses and initialisers."""
+
+from __future__ import annotations
+
+from pullback.nn import init
+from pullback.nn.activations import (
+    ACTIVATIONS,
+    Activation,
+    gelu,
+    identity,
+    leaky_relu,
+    relu,
+    sigmoid,
+    softmax,
+    softplus,
+    tanh,
+)
+from pullback.nn.init import INITIALISERS, Initialiser
+from pullback.nn.layers import Linear, Sequential, mlp
+from pullback.nn.losses import (
+    LOSSES,
+    binary_cross_entropy,
+    huber,
+    l1,
+    l2_penalty,
+    mean_squared_error,
+    softmax_cross_entropy,
+    squared_error,
+)
+from pullback.nn.module import Module, replace, static
+
+__all__ = [
+    "ACTIVATIONS",
+    "INITIALISERS",
+    "LOSSES",
+    "Activation",
+    "Initialiser",
+    "Linear",
+    "Module",
+    "Sequential",
+    "binary_cross_entropy",
+    "gelu",
+    "huber",
+    "identity",
+    "init",
+    "l1",
+    "l2_penalty",
+    "leaky_relu",
+    "mean_squared_error",
+    "mlp",
+    "relu",
+    "replace",
+    "sigmoid",
+    "softmax",
+    "softmax_cross_entropy",
+    "softplus",
+    "squared_error",
+    "static",
+    "tanh",
+]

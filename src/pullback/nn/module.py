@@ -1,0 +1,139 @@
+"""Models as pytrees: a module is a frozen dataclass whose array fields are its parameters.
+
+`model(x)` is an ordinary function of the model and of x, so every transformation applies:
+`pb.grad(lambda model: loss(model(x), t))(model)` is a model whose fields are the gradients.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any, TypeVar, dataclass_transform
+
+from pullback.core import pytree
+from pullback.core.aval import aval_of
+from pullback.core.errors import ConfigError
+
+M = TypeVar("M", bound="Module")
+
+_LINE = 80
+
+
+def static(default: Any = dataclasses.MISSING) -> Any:
+    """Declare a field that is configuration, not a parameter: a string, a number, a tuple.
+
+    Its value must be hashable; models whose static fields differ have different structures.
+
+    >>> class Scale(Module):
+    ...     factor: float = static(2.0)
+    ...     def __call__(self, x):
+    ...         return x * self.factor
+    >>> Scale()(3.0)
+    6.0
+    >>> pytree.leaves(Scale())
+    []
+    """
+    return dataclasses.field(default=default, metadata={"static": True})
+
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(static,))
+class Module:
+    """Base of all layers and models: subclass it with annotated fields, as for a dataclass.
+
+    Fields that hold arrays, modules, or lists and dicts of them are children of the pytree; fields
+    declared with `static()` belong to its structure. Modules are immutable: see `replace`.
+
+    >>> import numpy as np
+    >>> class Affine(Module):
+    ...     a: np.ndarray
+    ...     b: np.ndarray
+    ...     def __call__(self, x):
+    ...         return self.a * x + self.b
+    >>> model = Affine(np.float32([2.0]), np.float32([1.0]))
+    >>> model
+    Affine(a=f32[1], b=f32[1])
+    >>> pytree.map(lambda leaf: 10 * leaf, model)(1.0)
+    array([30.], dtype=float32)
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
+        _register(cls)
+
+    def __repr__(self) -> str:
+        return _call_text(
+            type(self).__name__,
+            [f"{field.name}={_show(getattr(self, field.name))}" for field in _fields(self)],
+        )
+
+
+def replace(module: M, **changes: Any) -> M:
+    """Return a copy of `module` with the fields in `changes` set to new values.
+
+    Raises ConfigError if `module` has no such field.
+
+    >>> from pullback.nn import Linear
+    >>> import numpy as np
+    >>> layer = Linear(np.ones((2, 3)), np.zeros(3))
+    >>> replace(layer, bias=None)
+    Linear(weight=f64[2,3], bias=None)
+    """
+    known = [field.name for field in _fields(module)]
+    for name in changes:
+        if name not in known:
+            raise ConfigError(
+                f"{type(module).__name__} has no field {name!r}; its fields are {', '.join(known)}."
+            )
+    return type(module)(**{name: getattr(module, name) for name in known} | changes)
+
+
+def _fields(module: Any) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(module)
+
+
+def _register(cls: type[Any]) -> None:
+    fields = dataclasses.fields(cls)
+    fixed = tuple(field.name for field in fields if field.metadata.get("static"))
+    children = tuple(field.name for field in fields if not field.metadata.get("static"))
+
+    def flatten(module: Any) -> tuple[Iterable[Any], Any, Iterable[Any]]:
+        values = module.__dict__
+        return (
+            [values[name] for name in children],
+            tuple([values[name] for name in fixed]),
+            children,
+        )
+
+    def unflatten(configuration: Any, leaves: Iterable[Any]) -> Any:
+        # Past __init__ and its checks: leaves may be gradients, shapes or any other object.
+        module = object.__new__(cls)
+        values = module.__dict__
+        values.update(zip(children, leaves, strict=True))
+        values.update(zip(fixed, configuration, strict=True))
+        return module
+
+    pytree.register(cls, flatten, unflatten)
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        left, right = ("[", "]") if isinstance(value, list) else ("(", ")")
+        return _bracket(left, [_show(item) for item in value], right)
+    if isinstance(value, dict):
+        return _bracket("{", [f"{key!r}: {_show(item)}" for key, item in value.items()], "}")
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return repr(aval_of(value))
+    return repr(value)
+
+
+def _call_text(name: str, items: list[str]) -> str:
+    return name + _bracket("(", items, ")")
+
+
+def _bracket(left: str, items: list[str], right: str) -> str:
+    line = left + ", ".join(items) + right
+    if len(line) <= _LINE and "\n" not in line:
+        return line
+    body = "".join("\n  " + item.replace("\n", "\n  ") + "," for item in items)
+    return f"{left}{body}\n{right}"

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pullback import nn
+from pullback.core import pytree
+from pullback.core.errors import ConfigError, ShapeError
+from pullback.numpy import random
+
+
+def test_linear_is_x_w_plus_b_for_rows_and_for_one_sample() -> None:
+    layer = nn.Linear(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([10.0, 20.0]))
+    np.testing.assert_array_equal(layer(np.array([[1.0, 1.0], [0.0, 1.0]])), [[14, 26], [13, 24]])
+    np.testing.assert_array_equal(layer(np.array([1.0, 1.0])), [14, 26])
+    np.testing.assert_array_equal(layer(np.ones((2, 5, 2)))[1, 3], [14, 26])
+
+
+def test_linear_without_bias_has_one_parameter() -> None:
+    layer = nn.Linear.create(random.key(0), 3, 2, bias=False)
+    assert layer.bias is None
+    np.testing.assert_array_equal(layer(np.eye(3, dtype=np.float32)), layer.weight)
+
+
+def test_create_draws_weights_by_init_and_zero_biases() -> None:
+    layer = nn.Linear.create(random.key(3), 4, 5, init=nn.init.he_normal, dtype=np.float64)
+    expected = nn.init.he_normal(random.key(3), (4, 5), 4, 5, np.float64)
+    np.testing.assert_array_equal(layer.weight, expected)
+    assert layer.weight.dtype == layer.bias.dtype == np.float64
+    assert not layer.bias.any()
+
+
+def test_wrong_input_names_the_layer_expected_and_got() -> None:
+    model = nn.mlp(random.key(0), [4, 8, 2])
+    with pytest.raises(ShapeError, match=r"layers\[0\]: Linear\(4 -> 8\): x: expected shape") as e:
+        model(np.ones((3, 5)))
+    assert "(..., 4), got (3, 5)" in str(e.value)
+    with pytest.raises(ShapeError, match=r"Linear\(4 -> 8\): x: .*got \(\)"):
+        model[0](np.float64(1.0))
+    broken = nn.Sequential([model[0], model[0]])
+    with pytest.raises(ShapeError, match=r"layers\[1\]: Linear\(4 -> 8\)"):
+        broken(np.ones((3, 4)))
+
+
+def test_weights_that_do_not_fit_are_refused_at_creation() -> None:
+    with pytest.raises(ShapeError, match=r"weight: expected shape \(fan_in, fan_out\), got \(3,\)"):
+        nn.Linear(np.ones(3))
+    with pytest.raises(ShapeError, match=r"bias: expected shape \(2,\).*got \(3,\)"):
+        nn.Linear(np.ones((3, 2)), np.ones(3))
+    with pytest.raises(ConfigError, match="fan_out: expected a positive number, got 0"):
+        nn.Linear.create(random.key(0), 3, 0)
+
+
+def test_sequential_takes_modules_only_and_indexes_them() -> None:
+    model = nn.mlp(random.key(0), [2, 3, 1], activation="tanh")
+    assert len(model) == 3
+    assert [type(layer).__name__ for layer in model] == ["Linear", "Activation", "Linear"]
+    with pytest.raises(ConfigError, match=r"layers\[1\]: expected a Module, got ufunc"):
+        nn.Sequential([model[0], np.tanh])
+
+
+def test_mlp_computes_the_layered_function() -> None:
+    model = nn.mlp(random.key(1), [3, 5, 4, 2], activation="sigmoid", output="softmax")
+    x = np.random.default_rng(0).normal(size=(6, 3))
+    h = x
+    for i in (0, 2):
+        h = 1 / (1 + np.exp(-(h @ model[i].weight + model[i].bias)))
+    z = np.exp(h @ model[4].weight + model[4].bias)
+    np.testing.assert_allclose(model(x), z / z.sum(axis=1, keepdims=True), rtol=1e-6)
+
+
+def test_mlp_chooses_he_for_rectifiers_and_glorot_otherwise() -> None:
+    subkey = random.split(random.key(0), 2)[0]
+    weight = nn.mlp(random.key(0), [6, 3, 1])[0].weight
+    np.testing.assert_array_equal(weight, nn.init.he_uniform(subkey, (6, 3), 6, 3))
+    weight = nn.mlp(random.key(0), [6, 3, 1], activation="tanh")[0].weight
+    np.testing.assert_array_equal(weight, nn.init.glorot_uniform(subkey, (6, 3), 6, 3))
+
+
+def test_mlp_options_reach_every_layer() -> None:
+    model = nn.mlp(random.key(0), [2, 3, 1], bias=False, dtype=np.float64, init=nn.init.zeros)
+    leaves = pytree.leaves(model)
+    assert [(leaf.shape, leaf.dtype) for leaf in leaves] == [
+        ((2, 3), np.float64),
+        ((3, 1), np.float64),
+    ]
+    assert not any(leaf.any() for leaf in leaves)
+    with pytest.raises(ConfigError, match=r"sizes: .*got \[4\]"):
+        nn.mlp(random.key(0), [4])
+    with pytest.raises(ConfigError, match=r"activation: expected one of sigmoid.*got 'swash'"):
+        nn.mlp(random.key(0), [4, 2], activation="swash")
