@@ -28,7 +28,7 @@ class Trace:
     """What operations do with the tracers of one transformation."""
 
     def __init__(self) -> None:
-        self.level = next(_levels)
+        self.level: float = next(_levels)
 
     def process(self, op: Op, args: tuple[Any, ...], params: Mapping[str, Any]) -> Any:
         """Run or record `op` on `args`, of which at least one is a tracer of this trace."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from pullback.core import pytree
 from pullback.core.aval import Aval, DType, Shape, aval_of
+from pullback.core.buffer import unwrap
 from pullback.core.errors import TracerError
 from pullback.core.graph import Graph, Node
 from pullback.core.op import Op
@@ -58,6 +59,8 @@ class GraphTrace(Trace):
 
     def node_of(self, x: Any) -> Node:
         """Return the node of a tracer of this trace, or a constant node for any other value."""
+        if isinstance(x, Tracer):
+            x = unwrap(x)
         if isinstance(x, Tracer):
             x.refresh()
             if x.context is self:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import pytree
+from pullback.core.buffer import unwrap
 from pullback.core.errors import TreeError
 from pullback.core.forward import Forward, ForwardTracer
 from pullback.core.tracer import Tracer
@@ -38,7 +39,7 @@ def jvp(
     inputs = [ForwardTracer(trace, x, t) for x, t in zip(leaves, directions, strict=True)]
     outputs, out_structure = pytree.flatten(function(*pytree.unflatten(structure, inputs)))
     values, pushed = [], []
-    for out in outputs:
+    for out in map(unwrap, outputs):
         value, tangent = out, None
         if isinstance(out, Tracer) and out.context is trace:
             out.refresh()

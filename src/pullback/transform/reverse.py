@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import pytree
+from pullback.core.buffer import unwrap
 from pullback.core.graph import Graph
 from pullback.core.tape import Tape, backward
 from pullback.core.tracer import Tracer
@@ -42,6 +43,7 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
     result = function(*pytree.unflatten(structure, inputs))
     result, aux = result if has_aux else (result, None)
     outputs, out_structure = pytree.flatten(result)
+    outputs = [unwrap(out) for out in outputs]
     values = [_lower(tape, out) for out in outputs]
     out_nodes = [_node(tape, out) for out in outputs]
 
@@ -90,6 +92,7 @@ def value_and_grad(
             full[p] = x
         out = function(*full, **kwargs)
         out, aux = out if has_aux else (out, None)
+        out = unwrap(out)
         scalar_output(out, name)
         value = _lower(tape, out)
         table = backward([(_node(tape, out), np.ones((), value.dtype))], keep=nodes)
@@ -148,6 +151,7 @@ def _node(tape: Tape, x: Any) -> Any:
 
 def _lower(tape: Tape, x: Any) -> Any:
     """Return `x` without the tape: an array, or a tracer of a lower level."""
+    x = unwrap(x)
     if isinstance(x, Tracer) and x.context is tape:
         x.refresh()
         return x.value

@@ -1,0 +1,71 @@
+"""NumPy's namespace for traced code: `import pullback.numpy as np` may replace `import numpy as np`.
+
+Tracers answer NumPy's own functions, so most names here *are* NumPy's. What differs is the
+creation of arrays: `zeros`, `ones`, `empty`, `full` and `array` give arrays that take traced
+values by assignment, or from lists that hold them, which NumPy's own cannot.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as _np
+
+from pullback.core import dispatch as _dispatch
+from pullback.core.buffer import Buffer as _Buffer
+
+
+def zeros(shape: Any, dtype: Any = float) -> Any:
+    """Return an array of zeros that takes traced values by assignment.
+
+    >>> import pullback as pb
+    >>> def f(x):
+    ...     y = pb.numpy.zeros(3)
+    ...     y[:2] = x * x
+    ...     return y.sum()
+    >>> pb.grad(f)(pb.numpy.array([1.0, 2.0]))
+    array([2., 4.])
+    """
+    return _Buffer(_np.zeros(shape, dtype))
+
+
+def ones(shape: Any, dtype: Any = float) -> Any:
+    """Return an array of ones that takes traced values by assignment."""
+    return _Buffer(_np.ones(shape, dtype))
+
+
+def empty(shape: Any, dtype: Any = float) -> Any:
+    """Return an uninitialised array that takes traced values by assignment."""
+    return _Buffer(_np.empty(shape, dtype))
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+    """Return an array of `fill_value`, which may be traced, that takes traced values."""
+    if dtype is None:
+        dtype = getattr(fill_value, "dtype", _np.asarray(fill_value).dtype)
+    buffer = _Buffer(_np.zeros(shape, dtype))
+    buffer[...] = fill_value
+    return buffer
+
+
+def array(object: Any, dtype: Any = None) -> Any:
+    """Return an array of `object`: numbers, an array, or nested lists that may hold traced values.
+
+    >>> import pullback as pb
+    >>> pb.grad(lambda x: pb.numpy.array([x, 2 * x]).sum())(1.0)
+    np.float64(3.0)
+    """
+    return _dispatch.functions[_np.array](object, dtype=dtype)
+
+
+def asarray(object: Any, dtype: Any = None) -> Any:
+    """Return `object` as an array; see `array`."""
+    return array(object, dtype=dtype)
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(_np, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *dir(_np)})
