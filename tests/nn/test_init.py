@@ -6,9 +6,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from pullback import nn
+from pullback import nn, random
 from pullback.core.errors import ConfigError
-from pullback.numpy import random
 
 FAN_IN, FAN_OUT = 300, 200
 VARIANCE = {

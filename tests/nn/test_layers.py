@@ -3,10 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pullback import nn
+from pullback import nn, random
 from pullback.core import pytree
 from pullback.core.errors import ConfigError, ShapeError
-from pullback.numpy import random
 
 
 def test_linear_is_x_w_plus_b_for_rows_and_for_one_sample() -> None:

@@ -5,8 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
+from pullback import random
 from pullback.core.errors import DTypeError, ShapeError
-from pullback.numpy import random
 
 
 def test_threefry_matches_the_known_answers_of_the_paper() -> None:

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+import pullback.numpy.random as random
 from pullback.core.errors import ConfigError
-from pullback.numpy import random
 from pullback.numpy.random import Key
 
 

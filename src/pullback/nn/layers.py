@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+import pullback.numpy.random as random
 from pullback.core.errors import ConfigError, ShapeError
 from pullback.nn import init as initialisers
 from pullback.nn.activations import Activation
 from pullback.nn.init import Initialiser
 from pullback.nn.module import Module
-from pullback.numpy import random
 from pullback.numpy.random import Key
 
 RECTIFIERS = ("relu", "leaky_relu", "gelu", "softplus")
