@@ -9,7 +9,6 @@ import math
 from typing import Any
 
 import numpy as np
-
 from pullback.core.errors import ConfigError
 from pullback.optim.optimizer import LearningRate, Schedule, check_positive
 
