@@ -10,6 +10,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import itertools
 import time
 
 import numpy as np
@@ -23,10 +24,15 @@ BATCH = 32
 def make_problem() -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray, np.ndarray]:
     """Return weights, biases, inputs and targets."""
     rng = np.random.default_rng(0)
-    pairs = list(zip(LAYERS[:-1], LAYERS[1:], strict=True))
+    pairs = list(itertools.pairwise(LAYERS))
     weights = [rng.normal(0, m**-0.5, (m, n)) for m, n in pairs]
     biases = [np.zeros(n) for _, n in pairs]
-    return weights, biases, rng.normal(size=(BATCH, LAYERS[0])), rng.normal(size=(BATCH, LAYERS[-1]))
+    return (
+        weights,
+        biases,
+        rng.normal(size=(BATCH, LAYERS[0])),
+        rng.normal(size=(BATCH, LAYERS[-1])),
+    )
 
 
 def loss(weights, biases, x, t):

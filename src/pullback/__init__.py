@@ -33,7 +33,7 @@ from pullback.transform import (
 )
 
 if TYPE_CHECKING:
-    from pullback import nn, numpy, optim, train
+    from pullback import nn, numpy, optim, scipy, train
     from pullback.numpy import random
 
 __version__ = "0.1.0"
@@ -58,6 +58,7 @@ __all__ = [
     "numpy",
     "optim",
     "random",
+    "scipy",
     "stop_gradient",
     "trace",
     "train",
@@ -73,6 +74,7 @@ _LAZY = {
     "numpy": "pullback.numpy",
     "optim": "pullback.optim",
     "random": "pullback.numpy.random",
+    "scipy": "pullback.scipy",
     "train": "pullback.train",
 }
 

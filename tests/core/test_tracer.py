@@ -67,8 +67,8 @@ def test_zero_dimensional_tracers_have_no_length(operation):
 
 
 def test_an_unknown_function_is_named_with_the_nearest_spelling():
-    with pytest.raises(pb.errors.NotDifferentiableError, match=r"spacing.*pb\.custom_vjp"):
-        pb.grad(lambda x: np.spacing(x))(1.0)
+    with pytest.raises(pb.errors.NotDifferentiableError, match=r"unwrap.*pb\.custom_vjp"):
+        pb.grad(lambda x: np.unwrap(x).sum())(np.ones(2))
 
 
 def test_writing_a_traced_value_into_a_plain_array_says_what_to_write():
@@ -77,8 +77,10 @@ def test_writing_a_traced_value_into_a_plain_array_says_what_to_write():
         buffer[0] = x
         return buffer.sum()
 
-    with pytest.raises(pb.errors.TracerError, match=r"pb\.numpy\.zeros"):
+    with pytest.raises(ValueError, match="setting an array element") as caught:
         pb.grad(f)(1.0)
+    assert isinstance(caught.value.__cause__, pb.errors.TracerError)
+    assert "pb.numpy.zeros" in str(caught.value.__cause__)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 
-import numpy as np
 import pullback as pb
 from pullback import nn
 from pullback.core.errors import ConfigError

@@ -3,9 +3,9 @@ from __future__ import annotations
 import math
 from functools import partial
 
+import numpy as np
 import pytest
 
-import numpy as np
 from pullback import nn, random
 from pullback.core.errors import ConfigError
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-import numpy as np
 from pullback import nn, random
 from pullback.core import pytree
 from pullback.core.errors import ConfigError, ShapeError

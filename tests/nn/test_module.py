@@ -3,9 +3,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 
-import numpy as np
 from pullback import nn
 from pullback.core import pytree
 from pullback.core.errors import ConfigError, TreeError

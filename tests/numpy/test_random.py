@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import warnings
 
+import numpy as np
 import pytest
 
-import numpy as np
 from pullback import random
 from pullback.core.errors import DTypeError, ShapeError
 

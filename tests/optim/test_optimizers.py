@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
-import numpy as np
 from pullback import optim
 from pullback.core import pytree
 from pullback.core.errors import ConfigError, DTypeError, ShapeError, TreeError

@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
-import numpy as np
 from pullback import optim
 
 SCHEDULES: dict[str, tuple[Any, Callable[[int], float]]] = {

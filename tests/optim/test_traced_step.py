@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
-import numpy as np
 import pullback as pb
 from pullback import nn, optim, random
 

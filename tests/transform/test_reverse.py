@@ -128,7 +128,7 @@ def test_bad_input_to_grad_is_refused(function, args, error, message):
 
 
 def test_argnums_out_of_range_is_refused():
-    with pytest.raises(pb.errors.ShapeError, match="argnums.*below 1.*got 1"):
+    with pytest.raises(pb.errors.ShapeError, match=r"argnums.*below 1.*got 1"):
         pb.grad(lambda x: x, argnums=1)(1.0)
 
 

@@ -73,7 +73,7 @@ def _weak_dtype(kind: type) -> DType:
 
 
 def promotion_key(aval: Aval) -> Any:
-    """Return what NumPy's promotion wants for `aval`: its dtype, or a Python scalar type if weak."""
+    """Return what NumPy's promotion takes: the dtype, or a Python scalar type if weak."""
     if not aval.weak:
         return aval.dtype
     return {"i": int, "f": float, "c": complex}[aval.dtype.kind]

@@ -1,4 +1,4 @@
-"""The tables that send NumPy's functions to pullback's: filled by the floors above, read by tracers.
+"""The tables from NumPy's functions to pullback's: filled by the floors above, read by tracers.
 
 `ufuncs` maps a NumPy or SciPy ufunc to the function that replaces it (NEP 13), `functions` does so
 for every other NumPy function (NEP 18) and for `operator.getitem` and `operator.setitem`.
@@ -23,7 +23,7 @@ reductions: dict[Any, Callable[..., Any]] = {}
 """What `ufunc.reduce` means: np.add.reduce is np.sum, and so on."""
 
 deferred: list[str] = []
-"""Modules with further rules, imported when an unknown function is met (SciPy is slow to import)."""
+"""Modules with more rules, imported when an unknown function is met (SciPy imports slowly)."""
 
 
 def implements(*numpy_functions: Any) -> Callable[[F], F]:
@@ -38,7 +38,7 @@ def implements(*numpy_functions: Any) -> Callable[[F], F]:
 
 
 def lookup(table: dict[Any, Callable[..., Any]], function: Any) -> Callable[..., Any]:
-    """Return the rule of `function`, or raise NotDifferentiableError with the nearest known name."""
+    """Return the rule of `function`, or raise NotDifferentiableError with the nearest name."""
     found = table.get(function)
     while found is None and deferred:
         importlib.import_module(deferred.pop())

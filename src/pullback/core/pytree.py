@@ -25,7 +25,7 @@ def flatten(tree: Any) -> tuple[list[Any], Structure]:
     >>> leaves
     [1, 2]
     >>> unflatten(structure, [10, 20])
-    {'a': (10, None), 'b': 20}
+    {'b': 20, 'a': (10, None)}
     """
     leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
     return leaves, structure

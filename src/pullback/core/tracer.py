@@ -1,14 +1,17 @@
 """The array-like object that a function sees while it is traced.
 
-A tracer belongs to a trace (its `context`), which decides what an operation on it does: run and record (tape),
-carry a tangent, or append to a graph. Traces have levels, and an operation goes to the trace of
-the highest level among its arguments, so nested transformations never confuse their variables.
+A tracer belongs to a trace (its `context`), which decides what an operation on it does: run and
+record (tape), carry a tangent, or append to a graph. Traces have levels, and an operation goes to
+the trace of the highest level among its arguments, so nested transformations never confuse their
+variables.
 """
 
 from __future__ import annotations
 
+import dis
 import itertools
 import operator
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +25,15 @@ if TYPE_CHECKING:
     from pullback.core.op import Op
 
 _levels = itertools.count()
+_STORE = dis.opmap["STORE_SUBSCR"]
+_LOST = (
+    "a traced array was to be turned into a plain numpy array, which would lose its gradient. "
+    "Where it happens in `buffer[i] = traced`, create the buffer with np.zeros_like of a traced "
+    "array times it, or with pb.numpy.zeros; where it happens in np.array([...]) or another "
+    "function that does not dispatch, use np.stack or pb.numpy.array; for functions of SciPy that "
+    "are no ufuncs (logsumexp, softmax, ...) use pullback.scipy.special; to take the number as a "
+    "constant, use float(x) or x.tolist()"
+)
 
 
 class Trace:
@@ -141,13 +153,7 @@ class Tracer:
         return rule(*args, **kwargs)
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        raise TracerError(
-            "a traced array was to be turned into a plain numpy array, which would lose its "
-            "gradient. Where it happens in `buffer[i] = traced`, create the buffer with "
-            "np.zeros_like(x) or pb.numpy.zeros; where it happens in np.array([...]) or another "
-            "function that does not dispatch, use np.stack or pb.numpy.array; "
-            "to get the number as a constant, use pb.stop_gradient(x)"
-        )
+        raise TracerError(_LOST)
 
     # numbers
 
@@ -161,12 +167,14 @@ class Tracer:
         return bool(self.concrete("bool()"))
 
     def __float__(self) -> float:
+        _refuse_assignment()
         return float(self.concrete("float()"))
 
     def __int__(self) -> int:
         return int(self.concrete("int()"))
 
     def __complex__(self) -> complex:
+        _refuse_assignment()
         return complex(self.concrete("complex()"))
 
     def __index__(self) -> int:
@@ -225,6 +233,16 @@ class Tracer:
             self.value, self.node = new.value, new.node
             self.version += 1
             view.version = view.base.version
+
+
+def _refuse_assignment() -> None:
+    """Raise if float() was called by `plain_array[i] = traced`, which no protocol can see.
+
+    NumPy asks an element for its float() there; the caller's instruction tells the two apart.
+    """
+    frame = sys._getframe(2)
+    if frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] == _STORE:
+        raise TracerError(_LOST)
 
 
 def highest_trace(args: Iterable[Any]) -> Trace | None:

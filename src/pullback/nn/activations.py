@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from scipy import special
 
-import numpy as np
 from pullback.core.errors import ConfigError
 from pullback.nn.module import Module, static
 from pullback.transform import stop_gradient

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-import numpy as np
 import pullback.numpy.random as random
 from pullback.core.errors import ConfigError
 from pullback.numpy.random import Key

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import DTypeLike
 
-import numpy as np
 import pullback.numpy.random as random
 from pullback.core.errors import ConfigError, ShapeError
 from pullback.nn import init as initialisers

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+
 from pullback.core import pytree
 from pullback.core.errors import ConfigError, DataError, DTypeError, ShapeError
 from pullback.core.tracer import Tracer

@@ -1,4 +1,4 @@
-"""NumPy's namespace for traced code: `import pullback.numpy as np` may replace `import numpy as np`.
+"""NumPy's namespace for traced code: `import pullback.numpy as np` in place of NumPy's.
 
 Tracers answer NumPy's own functions, so most names here *are* NumPy's. What differs is the
 creation of arrays: `zeros`, `ones`, `empty`, `full` and `array` give arrays that take traced
@@ -7,6 +7,7 @@ values by assignment, or from lists that hold them, which NumPy's own cannot.
 
 from __future__ import annotations
 
+import importlib as _importlib
 from typing import Any
 
 import numpy as _np
@@ -64,6 +65,8 @@ def asarray(object: Any, dtype: Any = None) -> Any:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "random":
+        return _importlib.import_module("pullback.numpy.random")
     return getattr(_np, name)
 
 

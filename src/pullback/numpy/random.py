@@ -14,9 +14,9 @@ import math
 import operator
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-import numpy as np
 from pullback.core.errors import DTypeError, ShapeError
 
 Key = NDArray[np.uint32]

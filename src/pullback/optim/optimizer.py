@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+
 from pullback.core import pytree
 from pullback.core.errors import ConfigError, DTypeError, ShapeError
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from pullback.core.errors import ConfigError
 from pullback.optim.optimizer import (
     LearningRate,

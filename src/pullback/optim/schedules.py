@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 import numpy as np
+
 from pullback.core.errors import ConfigError
 from pullback.optim.optimizer import LearningRate, Schedule, check_positive
 

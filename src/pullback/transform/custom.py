@@ -63,7 +63,7 @@ class custom_vjp:
         self._rules: tuple[Callable[..., Any], Callable[..., Any]] | None = None
 
     def defvjp(self, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
-        """Set the rule: `forward(*args) -> (out, residuals)`, `backward(residuals, ct) -> tuple`."""
+        """Set the rule; see the class."""
         self._rules = (forward, backward)
 
     def __call__(self, *args: Any) -> Any:
@@ -101,7 +101,7 @@ class custom_jvp:
     ...     (x,), (t,) = primals, tangents
     ...     y = safe_sqrt(x)
     ...     return y, t * np.where(x > 0, 0.5 / np.maximum(y, 1e-300), 0.0)
-    >>> safe_sqrt.defjvp(rule)
+    >>> _ = safe_sqrt.defjvp(rule)
     >>> pb.grad(safe_sqrt)(4.0), pb.grad(safe_sqrt)(0.0)
     (np.float64(0.25), np.float64(0.0))
     """

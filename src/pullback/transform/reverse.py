@@ -115,7 +115,8 @@ def grad(
     The gradient has the structure, shapes and dtypes of the argument at `argnums` (a tuple for a
     sequence of positions). With `has_aux` the function returns `(value, aux)` and the result is
     `(gradient, aux)`. The gradient of a Graph is a Graph: symbol-to-symbol.
-    For complex arguments the convention is JAX's: the conjugate of the direction of steepest ascent.
+    For complex arguments the convention is JAX's: the conjugate of the direction of
+    steepest ascent.
     Raises ShapeError where the value is no scalar, DTypeError for integer arguments.
 
     >>> import numpy as np, pullback as pb
@@ -124,7 +125,8 @@ def grad(
     >>> pb.grad(lambda w, x: np.sum(w * x), argnums=(0, 1))(np.array([1.0, 2.0]), 3.0)
     (array([3., 3.]), np.float64(3.0))
     """
-    both = value_and_grad(function.__call__ if isinstance(function, Graph) else function, argnums, has_aux)  # fmt: skip
+    plain = function.__call__ if isinstance(function, Graph) else function
+    both = value_and_grad(plain, argnums, has_aux)
 
     def transformed(*args: Any, **kwargs: Any) -> Any:
         value, gradient = both(*args, **kwargs)
@@ -155,7 +157,7 @@ def _lower(tape: Tape, x: Any) -> Any:
     if isinstance(x, Tracer) and x.context is tape:
         x.refresh()
         return x.value
-    return x if hasattr(x, "dtype") else np.asarray(x)[()] if isinstance(x, (int, float, complex)) else x  # fmt: skip
+    return np.asarray(x)[()] if isinstance(x, (float, complex)) and not hasattr(x, "dtype") else x
 
 
 def _gradients(table: Any, nodes: Sequence[Any], leaves: Sequence[Any]) -> list[Any]:

@@ -75,7 +75,7 @@ def backward(graph: Graph, *args: Any, cotangent: Any = None) -> GradientTable:
         if len(results) != 1 or np.shape(results[0]) != ():
             shapes = [aval_of(r).shape for r in results]
             raise ShapeError(
-                f"backward: expected a graph with one scalar result, got results of shapes {shapes}; "
+                f"backward: expected a graph with one scalar result, got the shapes {shapes}; "
                 "give their cotangents with cotangent=..."
             )
         seeds = [np.ones_like(results[0])]

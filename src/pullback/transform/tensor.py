@@ -113,7 +113,7 @@ class Tensor(TapeTracer):
         self.grad = None
 
     def assign(self, new: Any) -> None:
-        """Re-bind a result to `new`; a tensor made by the user is changed through `data` instead."""
+        """Re-bind a result to `new`; what the user made is changed through `data` instead."""
         if self._leaf and self.node is not None:
             raise NotDifferentiableError(
                 "in-place change of a tensor that requires a gradient: write w.data[...] = value "

@@ -1,0 +1,55 @@
+# Two commands set up everything: `make demo` trains on real data, `make test` runs the tests.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS ?= app,dev
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+
+.PHONY: demo test lint format types slow bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    train on houses and digits (sets up .venv first)"
+	@echo "make test    lint, types, tests, doctests, coverage"
+	@echo "make slow    the long sweeps"
+	@echo "make bench   time pullback against its peers"
+	@echo "make format  format the code"
+
+$(VENV)/.app: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable ".[app]"
+	@touch $@
+
+$(VENV)/.$(EXTRAS): $(VENV)/.app
+	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]"
+	@touch "$@"
+
+demo: $(VENV)/.app
+	@rm -rf runs/demo-houses runs/demo-digits
+	$(BIN)/pullback train houses --out runs/demo-houses
+	$(BIN)/pullback train digits --out runs/demo-digits
+	@echo "The pictures: runs/demo-houses/curves.png and runs/demo-digits/curves.png"
+
+lint: $(VENV)/.$(EXTRAS)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.$(EXTRAS)
+	$(BIN)/mypy
+
+test: lint types
+	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term:skip-covered
+
+slow: $(VENV)/.$(EXTRAS)
+	$(BIN)/python -m pytest -m slow
+
+format: $(VENV)/.$(EXTRAS)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.$(EXTRAS)
+	$(BIN)/python benchmarks/eager_overhead.py
+
+clean:
+	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache .coverage

@@ -1,0 +1,136 @@
+"""Parts of complex numbers, and changes of dtype.
+
+The convention is JAX's: cotangents multiply by the derivative without conjugation, so the gradient
+of a real function is the conjugate of the direction of steepest ascent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pullback.core.aval import Aval, is_differentiable
+from pullback.core.dispatch import functions, implements, ufuncs
+from pullback.core.op import call
+from pullback.ops.comparison import absolute
+from pullback.ops.families import general, linear, same_as_first
+
+
+def _real_aval(x: Aval, **params: Any) -> Aval:
+    return Aval(x.shape, np.empty(0, x.dtype).real.dtype)
+
+
+def _complex_samples(rng: np.random.Generator) -> Any:
+    return [
+        ((rng.normal(size=shape) + 1j * rng.normal(size=shape),), {})
+        for shape in ((3, 2), (), (0, 2))
+    ]
+
+
+real_part = linear(
+    "real",
+    np.real,
+    lambda i, ct, args, params: ct,
+    infer=_real_aval,
+    samples=_complex_samples,
+)
+imaginary_part = linear(
+    "imag",
+    np.imag,
+    lambda i, ct, args, params: ct * -1j,
+    infer=_real_aval,
+    samples=_complex_samples,
+)
+conjugate = linear(
+    "conjugate",
+    np.conjugate,
+    lambda i, ct, args, params: np.conjugate(ct),
+    infer=same_as_first,
+    samples=_complex_samples,
+)
+
+
+def _unit(x: Any, out: Any) -> Any:
+    """Return x / |x|, and 0 at 0."""
+    return x / np.where(out == 0, 1, out)
+
+
+complex_absolute = general(
+    "complex_absolute",
+    np.absolute,
+    vjp=lambda i, ct, out, args, params: ct * np.conjugate(_unit(args[0], out)),
+    jvp=lambda tangents, out, args, params: np.real(
+        np.conjugate(_unit(args[0], out)) * tangents[0]
+    ),
+    infer=_real_aval,
+    samples=_complex_samples,
+    notation=call("abs"),
+    undefined_at="x = 0: 0",
+)
+
+
+@implements(np.absolute)
+def abs_of(x: Any) -> Any:
+    """Return |x| of real or complex numbers."""
+    return complex_absolute(x) if x.dtype.kind == "c" else absolute(x)
+
+
+ufuncs[np.conjugate] = lambda x: conjugate(x) if x.dtype.kind == "c" else x
+
+
+@implements(np.real)
+def real(val: Any) -> Any:
+    """Return the real part; a real array is its own."""
+    return real_part(val) if val.dtype.kind == "c" else val
+
+
+@implements(np.imag)
+def imag(val: Any) -> Any:
+    """Return the imaginary part; zeros for a real array."""
+    return imaginary_part(val) if val.dtype.kind == "c" else np.zeros(val.shape, val.dtype)
+
+
+@implements(np.angle)
+def angle(z: Any, deg: bool = False) -> Any:
+    """Return the argument of complex numbers, in radians or degrees."""
+    result = np.arctan2(np.imag(z), np.real(z))
+    return np.rad2deg(result) if deg else result
+
+
+def _cast_samples(rng: np.random.Generator) -> Any:
+    return [
+        ((rng.normal(size=(2, 3)),), {"dtype": np.dtype(np.float32)}),
+        ((rng.normal(size=()),), {"dtype": np.dtype(np.float64)}),
+    ]
+
+
+cast = linear(
+    "astype",
+    lambda x, dtype: np.asarray(x).astype(dtype)[()],
+    lambda i, ct, args, params: ct,
+    infer=lambda x, dtype: Aval(x.shape, dtype),
+    samples=_cast_samples,
+)
+discrete_cast = general(
+    "discrete_astype",
+    lambda x, dtype: np.asarray(x).astype(dtype)[()],
+    vjp=None,
+    jvp=None,
+    infer=lambda x, dtype: Aval(x.shape, dtype),
+    samples=lambda rng: [((rng.normal(size=(2, 3)),), {"dtype": np.dtype(np.int64)})],
+    notation=call("astype"),
+)
+
+
+@implements(np.astype)
+def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None, **options: Any) -> Any:
+    """Cast to another dtype; the gradient is cast back. No gradient flows through integers."""
+    target = np.dtype(dtype)
+    if target == x.dtype:
+        return +x if copy else x
+    return (cast if is_differentiable(target) else discrete_cast)(x, dtype=target)
+
+
+functions.setdefault(np.iscomplexobj, lambda x: x.dtype.kind == "c")
+functions.setdefault(np.isrealobj, lambda x: x.dtype.kind != "c")

@@ -1,0 +1,144 @@
+"""Einstein summation: multilinear, and each transpose is an Einstein summation again."""
+
+from __future__ import annotations
+
+import string
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.core.aval import Aval, result_type
+from pullback.core.dispatch import implements
+from pullback.core.errors import ShapeError
+from pullback.core.op import Op, call, define
+from pullback.core.tracer import Tracer
+from pullback.ops.families import match
+
+
+def parse(subscripts: str, ndims: Sequence[int]) -> tuple[list[str], str]:
+    """Return the letters of each operand and of the result, with every ellipsis spelled out."""
+    text = subscripts.replace(" ", "")
+    left, arrow, right = text.partition("->")
+    operands = left.split(",")
+    if len(operands) != len(ndims):
+        raise ShapeError(f"einsum: {subscripts!r} names {len(operands)} operands, got {len(ndims)}")
+    free = [c for c in string.ascii_letters if c not in text]
+    width = max(
+        (n - len(o.replace("...", "")) for o, n in zip(operands, ndims, strict=True) if "..." in o),
+        default=0,
+    )
+    batch = "".join(free[:width])
+    spelled = []
+    for operand, ndim in zip(operands, ndims, strict=True):
+        if "..." in operand:
+            own = ndim - len(operand.replace("...", ""))
+            operand = operand.replace("...", batch[width - own :])
+        if len(operand) != ndim:
+            raise ShapeError(
+                f"einsum: operand {operand!r} of {subscripts!r} names {len(operand)} axes, the "
+                f"array has {ndim}"
+            )
+        spelled.append(operand)
+    if arrow:
+        return spelled, right.replace("...", batch)
+    counts = Counter("".join(o.replace("...", "") for o in operands))
+    return spelled, batch + "".join(sorted(c for c, n in counts.items() if n == 1))
+
+
+def _lengths(operands: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> dict[str, int]:
+    lengths: dict[str, int] = {}
+    for letters, shape in zip(operands, shapes, strict=True):
+        for letter, n in zip(letters, shape, strict=True):
+            if lengths.setdefault(letter, n) not in (n, 1) and n != 1:
+                raise ShapeError(
+                    f"einsum: index {letter!r} has length {lengths[letter]} and {n} in operands "
+                    f"of shapes {list(shapes)}"
+                )
+            lengths[letter] = max(lengths[letter], n) if n else 0
+    return lengths
+
+
+def _infer(*avals: Aval, operands: tuple[str, ...], result: str) -> Aval:
+    lengths = _lengths(operands, [a.shape for a in avals])
+    return Aval([lengths[c] for c in result], result_type(*avals))
+
+
+def _forward(*arrays: Any, operands: tuple[str, ...], result: str) -> Any:
+    return np.einsum(",".join(operands) + "->" + result, *arrays, optimize=len(arrays) > 2)
+
+
+def _vjp(i: int, ct: Any, out: Any, args: Any, params: Any) -> Any:
+    operands, result, x = params["operands"], params["result"], args[i]
+    letters = operands[i]
+    unique = "".join(dict.fromkeys(letters))
+    others = [(o, a) for k, (o, a) in enumerate(zip(operands, args, strict=True)) if k != i]
+    lengths = _lengths(operands, [np.shape(a) for a in args])
+    known = set(result).union(*[set(o) for o, _ in others])
+    missing = "".join(c for c in unique if c not in known)  # summed in this operand alone
+    ones = [(missing, np.ones([lengths[c] for c in missing], x.dtype))] if missing else []
+    factors = [(result, ct), *others, *ones]
+    gradient = np.einsum(",".join(o for o, _ in factors) + "->" + unique, *[a for _, a in factors])
+    if unique != letters:  # a repeated index reads a diagonal; the gradient is zero beside it
+        grid = np.meshgrid(*[np.arange(lengths[c]) for c in unique], indexing="ij")
+        places = dict(zip(unique, grid, strict=True))
+        full = np.zeros([lengths[c] for c in letters], gradient.dtype)
+        from pullback.ops.index import HOLE, Template, scatter_op
+
+        gradient = scatter_op(
+            gradient, *[places[c] for c in letters], shape=full.shape,
+            index=Template((HOLE,) * len(letters)),
+        )  # fmt: skip
+        return match(gradient, x)
+    stretched = tuple(k for k, c in enumerate(letters) if x.shape[k] == 1 != lengths[c])
+    if stretched:
+        gradient = np.sum(gradient, axis=stretched, keepdims=True)
+    return match(gradient, x)
+
+
+def _jvp(tangents: Any, out: Any, args: Any, params: Any) -> Any:
+    total = None
+    for i, tangent in enumerate(tangents):
+        if tangent is not None:
+            term = einsum_op(*args[:i], tangent, *args[i + 1 :], **params)
+            total = term if total is None else total + term
+    return total
+
+
+def _samples(rng: np.random.Generator) -> Any:
+    cases: list[tuple[tuple[str, ...], str, list[tuple[int, ...]]]] = [
+        (("ij", "jk"), "ik", [(2, 3), (3, 4)]),
+        (("ij", "jk", "kl"), "il", [(2, 3), (3, 4), (4, 2)]),
+        (("ij",), "", [(2, 3)]),
+        (("ii",), "i", [(3, 3)]),
+        (("ii",), "", [(3, 3)]),
+        (("bij", "bjk"), "bik", [(5, 2, 3), (5, 3, 2)]),
+        (("i", "j"), "ij", [(2,), (3,)]),
+    ]
+    return [
+        (tuple(rng.normal(size=s) for s in shapes), {"operands": operands, "result": result})
+        for operands, result, shapes in cases
+    ]
+
+
+einsum_op = define(
+    Op("einsum", "general", _forward, _infer, _vjp, _jvp, call("einsum"), _samples, "")
+)
+
+
+@implements(np.einsum)
+def einsum(*operands: Any, out: Any = None, optimize: Any = False, **options: Any) -> Any:
+    """Sum products by Einstein's convention, e.g. "ij,jk->ik"; operands follow the subscripts."""
+    if not isinstance(operands[0], str):
+        raise ShapeError(
+            "einsum: expected the subscripts as a string first, e.g. np.einsum('ij,jk->ik', a, b)"
+        )
+    subscripts, *values = operands
+    arrays = [v if isinstance(v, Tracer) else np.asarray(v) for v in values]
+    spelled, result = parse(subscripts, [a.ndim for a in arrays])
+    total = einsum_op(*arrays, operands=tuple(spelled), result=result)
+    if out is not None:
+        out[...] = total
+        return out
+    return total

@@ -1,0 +1,136 @@
+"""Functions that ask about arrays, create others like them, or test values; nothing is recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pullback.core.aval import aval_of, result_type
+from pullback.core.dispatch import functions, implements
+from pullback.core.errors import DTypeError
+from pullback.core.tracer import Tracer
+
+
+@implements(np.shape)
+def shape(a: Any) -> Any:
+    """Return the shape."""
+    return a.shape
+
+
+@implements(np.ndim)
+def ndim(a: Any) -> Any:
+    """Return the number of dimensions."""
+    return len(a.shape)
+
+
+@implements(np.size)
+def size(a: Any, axis: Any = None) -> Any:
+    """Return the number of elements, or the length of one axis."""
+    return a.size if axis is None else a.shape[axis]
+
+
+@implements(np.result_type)
+def common_dtype(*arrays_and_dtypes: Any) -> Any:
+    """Return NumPy's common dtype."""
+    avals = [
+        aval_of(a) if hasattr(a, "shape") or isinstance(a, (int, float, complex)) else None
+        for a in arrays_and_dtypes
+    ]
+    dtypes = [np.dtype(d) for a, d in zip(avals, arrays_and_dtypes, strict=True) if a is None]
+    known = [a for a in avals if a is not None]
+    return np.result_type(*dtypes, *([result_type(*known)] if known else []))
+
+
+def _creator(function: Any) -> Any:
+    def create(a: Any, *args: Any, dtype: Any = None, shape: Any = None, **options: Any) -> Any:
+        wanted = a.shape if shape is None else shape
+        return function(wanted, *args, dtype=a.dtype if dtype is None else dtype)
+
+    create.__doc__ = f"Create as np.{function.__name__} does, of the shape and dtype of `a`."
+    return create
+
+
+implements(np.zeros_like)(_creator(np.zeros))
+implements(np.ones_like)(_creator(np.ones))
+implements(np.empty_like)(_creator(np.empty))
+
+
+@implements(np.full_like)
+def full_like(a: Any, fill_value: Any, dtype: Any = None, *args: Any, **options: Any) -> Any:
+    """Return `fill_value`, which may be traced, in the shape and dtype of `a`."""
+    wanted = np.dtype(a.dtype if dtype is None else dtype)
+    if isinstance(fill_value, Tracer):
+        return np.broadcast_to(np.astype(fill_value, wanted), np.shape(a))  # type: ignore[call-overload]
+    return np.full(np.shape(a), fill_value, wanted)
+
+
+@implements(np.array, np.asarray, np.asanyarray)
+def array(object: Any, dtype: Any = None, *, copy: Any = None, **options: Any) -> Any:
+    """Return an array; nested lists may hold traced values, which are stacked."""
+    if isinstance(object, Tracer):
+        result: Any = np.positive(object)
+    elif isinstance(object, (list, tuple)) and _holds_tracer(object):
+        result = np.stack([part if np.ndim(part) or isinstance(part, Tracer) else np.asarray(part)
+                           for part in map(_inner, object)])  # fmt: skip
+    else:
+        return np.array(object, dtype=dtype)
+    return result if dtype is None else np.astype(result, dtype)
+
+
+def _inner(part: Any) -> Any:
+    return array(part) if isinstance(part, (list, tuple)) else part
+
+
+def _holds_tracer(parts: Any) -> bool:
+    return any(
+        isinstance(p, Tracer) or (isinstance(p, (list, tuple)) and _holds_tracer(p)) for p in parts
+    )
+
+
+@implements(np.copy)
+def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
+    """Return a copy, which later assignments to `a` do not reach."""
+    return +a
+
+
+def _on_values(function: Any) -> Any:
+    """Return `function` as it runs on the concrete values behind tracers: a constant."""
+
+    def constant(*args: Any, **kwargs: Any) -> Any:
+        values = [
+            a.concrete(f"np.{function.__name__}") if isinstance(a, Tracer) else a for a in args
+        ]
+        return function(*values, **kwargs)
+
+    constant.__doc__ = f"np.{function.__name__} of the concrete values: piecewise constant."
+    return constant
+
+
+for _function in (np.nonzero, np.flatnonzero, np.argwhere, np.allclose, np.array_equal,
+                  np.searchsorted, np.digitize, np.unique, np.array_equiv):  # fmt: skip
+    functions[_function] = _on_values(_function)
+
+
+@implements(np.isclose)
+def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+    """Whether values are close to each other; piecewise constant."""
+    close = np.abs(a - b) <= atol + rtol * np.abs(b)
+    return (close | ((a != a) & (b != b))) if equal_nan else close
+
+
+@implements(np.can_cast)
+def can_cast(from_: Any, to: Any, casting: str = "safe") -> bool:
+    """Whether a cast is allowed."""
+    return np.can_cast(from_.dtype, to, casting)  # type: ignore[arg-type]
+
+
+@implements(np.copyto)
+def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
+    """Write `src` into `dst`, which must be traced to take traced values."""
+    if not isinstance(dst, Tracer):
+        raise DTypeError(
+            "np.copyto: a traced value cannot be written into a plain numpy array; create the "
+            "destination with np.zeros_like(x) of a traced x, or pb.numpy.zeros"
+        )
+    dst[...] = np.where(where, src, dst)

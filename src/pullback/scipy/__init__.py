@@ -1,0 +1,5 @@
+"""SciPy for traced code: the functions that SciPy writes in Python, which do not dispatch."""
+
+from pullback.scipy import special
+
+__all__ = ["special"]

@@ -1,0 +1,30 @@
+"""What every test shares: hypothesis' profile, the real data, JAX in float64."""
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+hypothesis.settings.register_profile("pullback", deadline=None, derandomize=True, max_examples=50)
+hypothesis.settings.load_profile("pullback")
+
+
+@pytest.fixture
+def mnist_dir():
+    """The folder of the real MNIST files, through PULLBACK_DATA."""
+    data = os.environ.get("PULLBACK_DATA")
+    if data is None:
+        pytest.skip("PULLBACK_DATA is not set: it names the folder that holds mnist/")
+    folder = Path(data) / "mnist"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} does not exist")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def jax():
+    """JAX with 64-bit numbers; skips where it is not installed."""
+    module = pytest.importorskip("jax", reason="JAX is not installed (extra `crosscheck`)")
+    module.config.update("jax_enable_x64", True)
+    return module
