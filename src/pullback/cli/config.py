@@ -1,0 +1,117 @@
+"""The configuration of a run: what `config.json` holds, and the model and optimizer of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from pullback.core.errors import CheckpointError, ConfigError
+from pullback.nn import ACTIVATIONS, mlp
+from pullback.numpy import random
+from pullback.optim import OPTIMIZERS, schedules
+from pullback.optim.optimizer import Optimizer
+from pullback.train.files import write_atomically
+
+SCHEDULES: dict[str, Callable[[float, int], Any]] = {
+    "constant": lambda rate, steps: schedules.constant(rate),
+    "cosine": lambda rate, steps: schedules.cosine(rate, steps),
+    "step": lambda rate, steps: schedules.step_decay(rate, max(1, steps // 3)),
+    "warmup-cosine": lambda rate, steps: schedules.warmup(
+        max(1, steps // 20), schedules.cosine(rate, max(1, steps - steps // 20))
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All that a run is made from; every value is a plain JSON type."""
+
+    source: str
+    target: list[str] | None
+    task: Literal["auto", "regression", "classification"]
+    hidden: list[int]
+    activation: str
+    optimizer: str
+    lr: float
+    schedule: str
+    batch_size: int
+    epochs: int
+    l2: float
+    seed: int
+    validation: float
+
+    def __post_init__(self) -> None:
+        _one_of("--task", self.task, ("auto", "regression", "classification"))
+        _one_of("--activation", self.activation, ACTIVATIONS)
+        _one_of("--optimizer", self.optimizer, OPTIMIZERS)
+        _one_of("--schedule", self.schedule, SCHEDULES)
+        _check("--lr", self.lr, self.lr > 0, "a number above 0")
+        _check("--l2", self.l2, self.l2 >= 0, "a number of 0 or more")
+        _check("--batch-size", self.batch_size, self.batch_size >= 1, "1 or more")
+        _check("--epochs", self.epochs, self.epochs >= 1, "1 or more")
+        _check("--seed", self.seed, self.seed >= 0, "0 or more")
+        _check("--validation", self.validation, 0 < self.validation < 1, "a share between 0 and 1")
+        for width in self.hidden:
+            _check("--hidden", width, width >= 1, "widths of 1 or more, e.g. 128,64")
+
+    def make_model(self, inputs: int, outputs: int) -> Any:
+        """Return the untrained network."""
+        key = random.key(self.seed)
+        return mlp(key, [inputs, *self.hidden, outputs], self.activation)
+
+    def make_optimizer(self, samples: int) -> Optimizer:
+        """Return the optimizer with its schedule over all steps."""
+        steps = self.epochs * -(-samples // self.batch_size)
+        rate = SCHEDULES[self.schedule](self.lr, steps)
+        return OPTIMIZERS[self.optimizer](rate)
+
+    def write(self, folder: Path, preprocessing: dict[str, Any]) -> None:
+        """Write config.json into `folder`."""
+        content = {"pullback": 1, "options": asdict(self), "preprocessing": preprocessing}
+        write_atomically(folder / "config.json", json.dumps(content, indent=1).encode())
+
+
+def read(folder: Path) -> tuple[Config, dict[str, Any]]:
+    """Return the configuration in `folder` and its preprocessing.
+
+    Raises CheckpointError where there is none, or it is not readable.
+    """
+    path = folder / "config.json"
+    try:
+        content = json.loads(path.read_text())
+        options = content["options"]
+        known = {f.name for f in fields(Config)}
+        return Config(**{k: v for k, v in options.items() if k in known}), content["preprocessing"]
+    except OSError:
+        raise CheckpointError(
+            f"{folder}: expected the folder of a run, which holds a config.json; got none there"
+        ) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{path}: is not a readable configuration: {error}") from None
+
+
+def parse_widths(text: str) -> list[int]:
+    """Return the widths in a comma-separated list.
+
+    >>> parse_widths("128,64")
+    [128, 64]
+    """
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise ConfigError(
+            f"--hidden: expected whole numbers separated by commas, e.g. 128,64, got {text!r}"
+        ) from None
+
+
+def _one_of(option: str, value: str, allowed: Any) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{option}: expected one of {', '.join(allowed)}, got {value!r}")
+
+
+def _check(option: str, value: float, holds: bool, expected: str) -> None:
+    if not holds:
+        raise ConfigError(f"{option}: expected {expected}, got {value}")

@@ -1,0 +1,50 @@
+"""`pullback predict`: a trained model on new rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, made by pullback train.")],
+    table: Annotated[Path, typer.Argument(help="A .csv or .parquet file with the same columns.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write (default: predictions.csv in the run).")
+    ] = None,
+) -> None:
+    """Predict the targets of new rows, in their own units or as class names."""
+    from pullback.cli import config as configs
+    from pullback.train import Trainer, checkpoint, read_table
+    from pullback.train.files import write_atomically
+    from pullback.train.table import TablePreprocessor
+
+    config, stored = configs.read(run)
+    preprocessing = TablePreprocessor.from_json(stored)
+    like = config.make_model(preprocessing.width, preprocessing.outputs)
+    trees, _ = checkpoint.load(run / "model.safetensors", {"": like})
+    inputs = preprocessing.inputs(read_table(table))
+    trainer = Trainer(trees[""], "mean_squared_error", config.make_optimizer(1))
+    frame = _as_table(preprocessing, trainer.predict(inputs))
+    path = out or run / "predictions.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, frame.to_csv(index=False).encode())
+    typer.echo(f"{len(frame)} predictions: {path}")
+
+
+def _as_table(preprocessing: Any, outputs: Any) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    if preprocessing.task == "regression":
+        numbers = preprocessing.in_units(outputs)
+        return pd.DataFrame(numbers, columns=[t.name for t in preprocessing.targets])
+    (target,) = preprocessing.targets
+    shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+    chosen = [target.classes[i] for i in probabilities.argmax(axis=1)]
+    columns = {target.name: chosen}
+    columns |= {f"p({c})": probabilities[:, i] for i, c in enumerate(target.classes)}
+    return pd.DataFrame(columns)

@@ -1,0 +1,41 @@
+"""What may look on while a model trains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pullback.train.trainer import Trainer
+
+Row = dict[str, float]
+
+
+class Callback:
+    """Override what is of interest; every method does nothing by default."""
+
+    def on_train_begin(self, trainer: Trainer, first_epoch: int, epochs: int, samples: int) -> None:
+        """Training starts at `first_epoch` (1 for a new run); an epoch has `samples` rows."""
+
+    def on_batch_end(self, trainer: Trainer, epoch: int, samples: int, loss: float) -> None:
+        """A step on `samples` rows is done; `loss` is its loss."""
+
+    def on_epoch_end(self, trainer: Trainer, row: Row) -> None:
+        """An epoch is done and saved; `row` is what metrics.csv holds of it."""
+
+    def on_train_end(self, trainer: Trainer, history: list[Row]) -> None:
+        """Training is done."""
+
+
+class Recorder(Callback):
+    """Keeps every batch's loss, for looking at a run closely.
+
+    >>> recorder = Recorder()
+    >>> recorder.losses
+    []
+    """
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def on_batch_end(self, trainer: Any, epoch: int, samples: int, loss: float) -> None:
+        self.losses.append(loss)

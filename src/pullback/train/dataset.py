@@ -1,0 +1,80 @@
+"""Inputs and targets as arrays, checked once at the door."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pullback.core.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Samples as rows: `inputs` (n, ...) floating, `targets` (n,) labels or (n, k) numbers.
+
+    `classes` is the number of classes for labels, None for numbers.
+    Raises DataError for empty data, lengths that differ, NaN or infinities, labels outside
+    0 ... classes - 1.
+
+    >>> import numpy as np
+    >>> len(Dataset(np.zeros((3, 2), np.float32), np.array([0, 1, 1]), classes=2))
+    3
+    """
+
+    inputs: Any
+    targets: Any
+    classes: int | None = None
+
+    def __post_init__(self) -> None:
+        inputs, targets = np.asarray(self.inputs), np.asarray(self.targets)
+        if len(inputs.shape) < 2 or len(inputs) == 0:
+            raise DataError(
+                f"inputs: expected at least one sample in rows, (n, features), got {inputs.shape}"
+            )
+        if inputs.dtype.kind != "f":
+            raise DataError(
+                f"inputs: expected a floating dtype, got {inputs.dtype}; write "
+                "inputs.astype(np.float32)"
+            )
+        if len(targets) != len(inputs):
+            raise DataError(
+                f"targets: expected {len(inputs)} rows as the inputs have, got {len(targets)}"
+            )
+        for name, array in (("inputs", inputs), ("targets", targets)):
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                row = int(np.argwhere(~np.isfinite(array))[0][0])
+                raise DataError(
+                    f"{name}: expected finite numbers, got NaN or infinity in row {row}; remove "
+                    "such rows or fill them in"
+                )
+        if self.classes is not None:
+            self._check_labels(targets, self.classes)
+        object.__setattr__(self, "inputs", inputs)
+        object.__setattr__(self, "targets", targets)
+
+    @staticmethod
+    def _check_labels(targets: Any, classes: int) -> None:
+        if targets.dtype.kind not in "iu" or targets.ndim != 1:
+            raise DataError(
+                f"targets: expected integer labels of shape (n,), got {targets.dtype} of shape "
+                f"{targets.shape}"
+            )
+        if targets.min() < 0 or targets.max() >= classes:
+            raise DataError(
+                f"targets: expected labels from 0 to {classes - 1}, got {targets.min()} to "
+                f"{targets.max()}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def fingerprint(self) -> str:
+        """Return a short hash of the numbers, to tell whether data changed."""
+        digest = hashlib.sha256()
+        for array in (self.inputs, self.targets):
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()[:16]

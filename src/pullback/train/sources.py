@@ -1,0 +1,159 @@
+"""Where training data comes from: a built-in name, or a CSV or Parquet file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from pullback.core.errors import ConfigError, DataError
+from pullback.train import mnist
+from pullback.train.dataset import Dataset
+from pullback.train.table import Feature, TablePreprocessor, Target
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BUILT_IN = ("houses", "houses-generated", "digits", "mnist")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Training and validation data, and how they were made from columns."""
+
+    name: str
+    train: Dataset
+    validation: Dataset
+    preprocessing: TablePreprocessor
+
+
+def load(
+    source: str,
+    target: Sequence[str] | None = None,
+    task: Literal["auto", "regression", "classification"] = "auto",
+    seed: int = 0,
+    validation: float = 0.2,
+) -> Source:
+    """Load a built-in source ("houses", "houses-generated", "digits", "mnist") or a table.
+
+    A table (a .csv or .parquet path) needs `target`, the columns to predict. A share `validation`
+    of the rows, drawn by `seed`, is held out; mnist has its own test part, which is used instead.
+    "mnist:FOLDER" names the folder of the files.
+    Raises DataError for data that cannot be used, ConfigError for options that do not fit.
+
+    >>> source = load("houses-generated")
+    >>> source.train.inputs.shape, source.train.targets.shape
+    ((800, 3), (800, 2))
+    """
+    if not 0 < validation < 1:
+        raise ConfigError(f"validation: expected a share between 0 and 1, got {validation}")
+    if source == "mnist" or source.startswith("mnist:"):
+        if target is not None or task == "regression":
+            raise ConfigError("mnist: is classified by its label; --target and --task do not apply")
+        return _mnist(source.partition(":")[2] or None)
+    frame, default = _frame(source)
+    wanted = list(target) if target is not None else default
+    if wanted is None:
+        raise ConfigError(
+            f"--target: expected the column(s) of {source} to predict, got none; the columns are "
+            f"{', '.join(map(str, frame.columns))}"
+        )
+    return from_frame(frame, wanted, task, seed, validation, source)
+
+
+def from_frame(
+    frame: pd.DataFrame,
+    target: Sequence[str],
+    task: Literal["auto", "regression", "classification"] = "auto",
+    seed: int = 0,
+    validation: float = 0.2,
+    name: str = "table",
+) -> Source:
+    """Split the rows of `frame` and learn its preprocessing from the training part."""
+    held_out = round(len(frame) * validation)
+    if held_out < 1 or held_out >= len(frame):
+        raise DataError(
+            f"{name}: {len(frame)} rows are too few to hold out {validation:.0%} for validation"
+        )
+    order = np.random.default_rng(seed).permutation(len(frame))
+    rest, held = frame.iloc[order[held_out:]], frame.iloc[order[:held_out]]
+    preprocessing = TablePreprocessor.fit(rest, target, task)
+    return Source(name, preprocessing.transform(rest), preprocessing.transform(held), preprocessing)
+
+
+def read_table(path: str | Path) -> pd.DataFrame:
+    """Return the table in a CSV or Parquet file. Raises DataError where it is not readable."""
+    pandas = _pandas()
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(
+            f"{path}: no such file. Expected a .csv or .parquet file, or one of "
+            f"{', '.join(BUILT_IN)}"
+        )
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            frame = pandas.read_parquet(path)
+        else:
+            frame = pandas.read_csv(path, skipinitialspace=True)
+    except Exception as error:  # pandas and its engines raise many kinds
+        raise DataError(f"{path}: expected a CSV or Parquet table, got {error}") from None
+    if len(frame) == 0:
+        raise DataError(f"{path}: the table has no rows; expected at least one")
+    frame.columns = frame.columns.map(str)
+    return frame  # type: ignore[no-any-return]
+
+
+def _frame(source: str) -> tuple[pd.DataFrame, list[str] | None]:
+    if source == "houses":
+        return read_table(Path(__file__).parent / "data" / "houses.csv"), ["price"]
+    if source == "houses-generated":
+        return generated_houses(), ["price", "fee"]
+    if source == "digits":
+        return _digits(), ["digit"]
+    return read_table(source), None
+
+
+def generated_houses(n: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """Return `n` made-up houses: area (m2), rooms, year -> price and agency fee (1,000 euros)."""
+    rng = np.random.default_rng(seed)
+    area = rng.uniform(40, 250, n).round(1)
+    rooms = np.round(area / 30 + rng.normal(0, 0.7, n)).clip(1)
+    year = rng.integers(1930, 2025, n)
+    price = 2.1 * area + 12 * rooms + 0.8 * (year - 1930) + rng.normal(0, 15, n)
+    fee = 5 + 0.03 * price + rng.normal(0, 1, n)
+    columns = {"area": area, "rooms": rooms, "year": year, "price": price, "fee": fee}
+    return _pandas().DataFrame(columns)  # type: ignore[no-any-return]
+
+
+def _digits() -> pd.DataFrame:
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise DataError(
+            'digits: scikit-learn, which ships them, is not installed: pip install "pullback[app]"'
+        ) from None
+    data = load_digits()
+    frame = _pandas().DataFrame(data.data, columns=[f"pixel_{i}" for i in range(64)])
+    frame["digit"] = data.target
+    return frame  # type: ignore[no-any-return]
+
+
+def _mnist(folder: str | None) -> Source:
+    x, labels, x_test, labels_test = mnist.load(folder)
+    pixels = [Feature(f"pixel_{i}", "numeric", 0.0, 255.0) for i in range(x.shape[1])]
+    digit = Target("digit", classes=tuple(map(str, range(10))))
+    preprocessing = TablePreprocessor("classification", tuple(pixels), (digit,))
+    return Source("mnist", Dataset(x, labels, 10), Dataset(x_test, labels_test, 10), preprocessing)
+
+
+def _pandas() -> Any:
+    try:
+        import pandas
+    except ImportError:
+        raise DataError(
+            'tables need pandas, which is not installed: pip install "pullback[app]"'
+        ) from None
+    return pandas

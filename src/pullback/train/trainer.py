@@ -1,0 +1,257 @@
+"""Training: minibatches, one traced step, checkpoints that resume bitwise."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pullback.core.aval import aval_of
+from pullback.core.errors import CheckpointError, ConfigError, DivergenceError, ShapeError
+from pullback.core.graph import Graph
+from pullback.core.tracing import trace
+from pullback.nn.losses import LOSSES, l2_penalty
+from pullback.numpy import random
+from pullback.optim.optimizer import Optimizer
+from pullback.train import checkpoint
+from pullback.train.callbacks import Callback, Row
+from pullback.train.curves import draw
+from pullback.train.dataset import Dataset
+from pullback.train.files import write_atomically
+from pullback.train.metrics import METRICS
+from pullback.transform.reverse import value_and_grad
+
+Loss = Callable[[Any, Any], Any]
+EVALUATION_ROWS = 4096
+
+
+class Trainer:
+    """Trains `model`, a pytree that is called as a function, by minibatches.
+
+    `loss(outputs, targets)` is a function or a name in `nn.LOSSES`, `metric` one in `METRICS` or
+    None. `l2` adds l2/2 times the sum of squared weights (not of biases) to the loss. After `fit`,
+    `model` is the trained one.
+    Raises ConfigError for unknown names.
+
+    >>> import numpy as np, pullback as pb
+    >>> x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
+    >>> data = pb.train.Dataset(x, 3 * x + 1)
+    >>> model = pb.nn.Linear.create(pb.random.key(0), 1, 1)
+    >>> trainer = pb.train.Trainer(model, "mean_squared_error", pb.optim.sgd(0.1), metric="r2")
+    >>> history = trainer.fit(data, epochs=50, batch_size=16)
+    >>> float(trainer.model.bias[0])  # doctest: +ELLIPSIS
+    1.0...
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        loss: str | Loss,
+        optimizer: Optimizer,
+        metric: str | None = None,
+        l2: float = 0.0,
+    ) -> None:
+        self.model = model
+        self.loss: Loss = _named(loss, LOSSES, "loss") if isinstance(loss, str) else loss
+        self.optimizer = optimizer
+        self.metric_name = metric
+        self.metric = _named(metric, METRICS, "metric") if metric is not None else None
+        if not l2 >= 0:
+            raise ConfigError(f"l2: expected a number of 0 or more, got {l2}")
+        self.l2 = l2
+        self.state = optimizer.init(model)
+        self.history: list[Row] = []
+        self._steps: dict[Any, Graph] = {}
+        self._forwards: dict[Any, Graph] = {}
+
+    def fit(
+        self,
+        data: Dataset,
+        validation: Dataset | None = None,
+        *,
+        epochs: int = 10,
+        batch_size: int = 32,
+        seed: int = 0,
+        callbacks: Sequence[Callback] = (),
+        out: str | Path | None = None,
+        resume: bool = False,
+    ) -> list[Row]:
+        """Train until `epochs` epochs are done, and return one row of figures per epoch.
+
+        With `out`, a folder, each epoch ends with a checkpoint there; `resume` goes on from it,
+        with bitwise the same result as if never interrupted. The order of the samples follows
+        from `seed` and the epoch alone.
+        Raises ConfigError, ShapeError or DataError for what does not fit, before anything is
+        written; DivergenceError where the loss is not finite; CheckpointError where `out` holds a
+        run already and `resume` is not set, or its checkpoint is not readable.
+        """
+        _positive(epochs=epochs, batch_size=batch_size)
+        self._check(data, "data")
+        if validation is not None:
+            self._check(validation, "validation")
+        folder = Path(out) if out is not None else None
+        run = {"seed": seed, "batch_size": batch_size, "data": data.fingerprint()}
+        if folder is not None:
+            self._open(folder, resume, run)
+        first = len(self.history) + 1
+        for callback in callbacks:
+            callback.on_train_begin(self, first, epochs, len(data))
+        for epoch in range(first, epochs + 1):
+            row = self._epoch(data, validation, epoch, batch_size, seed, callbacks)
+            self.history.append(row)
+            if folder is not None:
+                self._save(folder, run)
+            for callback in callbacks:
+                callback.on_epoch_end(self, row)
+        if folder is not None and self.history:
+            self.draw_curves(folder)
+        for callback in callbacks:
+            callback.on_train_end(self, self.history)
+        return self.history
+
+    def predict(self, inputs: Any) -> Any:
+        """Return the model's outputs for `inputs`, (n, ...), worked on in parts."""
+        return np.concatenate(
+            [self._forward(inputs[rows]) for rows in _parts(len(inputs), EVALUATION_ROWS)]
+        )
+
+    def evaluate(self, data: Dataset) -> dict[str, float]:
+        """Return the loss and the metric on `data`."""
+        outputs = self.predict(data.inputs)
+        figures = {"loss": float(self.loss(outputs, data.targets))}
+        if self.metric is not None and self.metric_name is not None:
+            figures[self.metric_name] = float(self.metric(outputs, data.targets))
+        return figures
+
+    def draw_curves(self, folder: Path, title: str = "") -> Path:
+        """Draw the history into curves.png in `folder` and return its path."""
+        path = folder / "curves.png"
+        draw(self.history, path, self.metric_name, title)
+        return path
+
+    def _check(self, data: Dataset, name: str) -> None:
+        """Run the model and the loss on a few rows, so that a misfit shows before training."""
+        rows = slice(0, min(2, len(data)))
+        try:
+            value = self.loss(self.model(data.inputs[rows]), data.targets[rows])
+        except ShapeError as error:
+            raise ShapeError(f"{name} does not fit the model or the loss: {error}") from None
+        if aval_of(value).shape != ():
+            raise ShapeError(f"loss: expected a scalar, got shape {aval_of(value).shape}")
+
+    def _epoch(
+        self,
+        data: Dataset,
+        validation: Dataset | None,
+        epoch: int,
+        batch_size: int,
+        seed: int,
+        callbacks: Sequence[Callback],
+    ) -> Row:
+        start = time.perf_counter()
+        order = random.permutation(random.fold_in(random.key(seed), epoch), len(data))
+        total = 0.0
+        for rows in _parts(len(data), batch_size):
+            chosen = order[rows]
+            loss = self._step(data.inputs[chosen], data.targets[chosen])
+            if not np.isfinite(loss):
+                raise DivergenceError(
+                    f"the loss became {loss} in epoch {epoch}, at sample {rows.start}: the "
+                    "learning rate is probably too high, try a tenth of it. The last checkpoint "
+                    "is as the epoch before left it."
+                )
+            total += loss * len(chosen)
+            for callback in callbacks:
+                callback.on_batch_end(self, epoch, len(chosen), loss)
+        seconds = time.perf_counter() - start
+        row: Row = {"epoch": epoch, "train_loss": total / len(data)}
+        if self.metric is not None:
+            row[f"train_{self.metric_name}"] = self.evaluate(data)[str(self.metric_name)]
+        if validation is not None:
+            row |= {f"validation_{k}": v for k, v in self.evaluate(validation).items()}
+        row |= {"seconds": seconds, "samples_per_second": len(data) / seconds}
+        return row
+
+    def _step(self, x: Any, t: Any) -> float:
+        key = (x.shape, x.dtype, t.shape, t.dtype)
+        graph = self._steps.get(key)
+        if graph is None:
+            graph = self._steps[key] = trace(self._update, self.model, self.state, x, t)
+        self.model, self.state, loss = graph(self.model, self.state, x, t)
+        return float(loss)
+
+    def _update(self, model: Any, state: Any, x: Any, t: Any) -> Any:
+        """One step as a pure function: the new model, the new state, the loss of the data."""
+
+        def objective(model: Any) -> Any:
+            loss = self.loss(model(x), t)
+            return (loss + self.l2 * l2_penalty(model) if self.l2 else loss), loss
+
+        (_, loss), gradient = value_and_grad(objective, has_aux=True)(model)
+        return *self.optimizer.update(gradient, state, model), loss
+
+    def _forward(self, x: Any) -> Any:
+        key = (x.shape, x.dtype)
+        graph = self._forwards.get(key)
+        if graph is None:
+            graph = self._forwards[key] = trace(lambda model, x: model(x), self.model, x)
+        return graph(self.model, x)
+
+    def _open(self, folder: Path, resume: bool, run: dict[str, Any]) -> None:
+        path = folder / "checkpoint.safetensors"
+        if not resume:
+            if path.exists():
+                raise CheckpointError(
+                    f"{folder} holds a run already: resume it, or choose another folder"
+                )
+            folder.mkdir(parents=True, exist_ok=True)
+            self._save(folder, run)
+            return
+        like = {"model": self.model, "state": self.state}
+        trees, info = checkpoint.load(path, like)
+        for key, value in run.items():
+            if info["run"].get(key) != value:
+                raise CheckpointError(
+                    f"{path}: was made with {key} {info['run'].get(key)}, now it is {value}; a run "
+                    "resumes with the data and options it began with"
+                )
+        self.model, self.state = trees["model"], trees["state"]
+        self.history = info["history"]
+
+    def _save(self, folder: Path, run: dict[str, Any]) -> None:
+        info = {"epoch": len(self.history), "history": self.history, "run": run}
+        trees = {"model": self.model, "state": self.state}
+        checkpoint.save(folder / "checkpoint.safetensors", trees, info)
+        # what follows is made of the checkpoint, for other readers
+        checkpoint.save(folder / "model.safetensors", {"": self.model}, {"epoch": info["epoch"]})
+        write_atomically(folder / "metrics.csv", _csv(self.history))
+
+
+def _csv(history: Sequence[Row]) -> bytes:
+    text = io.StringIO()
+    if history:
+        writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+    return text.getvalue().encode()
+
+
+def _parts(n: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def _named(name: str, table: dict[str, Any], what: str) -> Any:
+    if name not in table:
+        raise ConfigError(f"{what}: expected one of {', '.join(table)}, got {name!r}")
+    return table[name]
+
+
+def _positive(**values: int) -> None:
+    for name, value in values.items():
+        if value < 1:
+            raise ConfigError(f"{name}: expected a whole number of 1 or more, got {value}")
