@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-from pullback.train.mnist import read_idx
 from scipy.special import expit as sigmoid
 
 import pullback as pb
+from pullback.train.mnist import read_idx
 
 BATCH, RATE = 10, 3.0
 
@@ -99,7 +99,7 @@ def main(samples: int = 20_000, rounds: int = 3) -> dict[str, float]:
     ways = {
         "sample by sample": step_by_samples,
         "matrices": step_by_matrices,
-        "pullback": pb.trace(step_of_pullback, start, x[:BATCH], t[:BATCH]),
+        "pullback": pb.simplify(pb.trace(step_of_pullback, start, x[:BATCH], t[:BATCH])),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     trained = {}

@@ -14,6 +14,7 @@ from pullback.core import errors
 from pullback.core import pytree as tree
 from pullback.core.aval import Aval
 from pullback.core.graph import Graph, Node
+from pullback.passes import simplify
 from pullback.transform import (
     GradientTable,
     Tensor,
@@ -59,6 +60,7 @@ __all__ = [
     "optim",
     "random",
     "scipy",
+    "simplify",
     "stop_gradient",
     "trace",
     "train",

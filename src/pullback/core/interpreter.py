@@ -2,7 +2,7 @@
 
 The program is generated once per graph. Element-by-element operations and matrix products write
 into buffers that are reused as soon as their value is dead, so a training step allocates nothing
-but its results. With tracers as inputs the graph is evaluated node by node instead.
+but its results.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pullback.core.aval import Aval
-from pullback.core.tracer import Tracer
 
 if TYPE_CHECKING:
     from pullback.core.graph import Graph, Node
@@ -26,7 +25,6 @@ class Program:
     """A graph as one Python function; safe to call from several threads at once."""
 
     def __init__(self, graph: Graph) -> None:
-        self._graph = graph
         self._plan = _Plan(graph)
         self.source = _source(graph, self._plan)
         names: dict[str, Any] = {}
@@ -41,10 +39,6 @@ class Program:
         self._pool: list[list[Any]] = []
 
     def __call__(self, leaves: Sequence[Any]) -> list[Any]:
-        for x in leaves:
-            if isinstance(x, Tracer):
-                values = self._graph.evaluate(leaves)
-                return [values[node] for node in self._graph.results]
         try:
             buffers = self._pool.pop()  # atomic, so that no two threads get the same buffers
         except IndexError:

@@ -58,6 +58,16 @@ power = elementwise(
     undefined_at="x = 0: in x it is y * 0**(y - 1), infinite for y < 1 and 0 for y = 0; in y it is "
     "0. x < 0: NaN in y, and in x too unless y is whole",
 )
+
+
+@implements(np.power)
+def raised(x: Any, y: Any) -> Any:
+    """Raise to a power; the square, which is by far the most common one, is an operation itself."""
+    if isinstance(y, int) and not isinstance(y, bool) and y in (1, 2):
+        return square(x) if y == 2 else positive(x)
+    return power(x, y)
+
+
 ufuncs[np.float_power] = lambda x, y: power(np.asarray(1.0, np.float64) * x, y)
 
 exp = elementwise(np.exp, lambda y, x: y)

@@ -18,6 +18,7 @@ from pullback.core.tracing import trace
 from pullback.nn.losses import LOSSES, l2_penalty
 from pullback.numpy import random
 from pullback.optim.optimizer import Optimizer
+from pullback.passes import simplify
 from pullback.train import checkpoint
 from pullback.train.callbacks import Callback, Row
 from pullback.train.curves import draw
@@ -181,7 +182,7 @@ class Trainer:
         key = (x.shape, x.dtype, t.shape, t.dtype)
         graph = self._steps.get(key)
         if graph is None:
-            graph = self._steps[key] = trace(self._update, self.model, self.state, x, t)
+            graph = self._steps[key] = simplify(trace(self._update, self.model, self.state, x, t))
         self.model, self.state, loss = graph(self.model, self.state, x, t)
         return float(loss)
 

@@ -1,0 +1,5 @@
+"""Floor 2: passes, from graph to graph."""
+
+from pullback.passes.simplify import simplify
+
+__all__ = ["simplify"]
