@@ -1,4 +1,4 @@
-"""What a user reads runs: the Python blocks of README and docs, in order, one namespace per file."""
+"""What a user reads runs: the Python blocks of README and docs, in order."""
 
 import re
 from pathlib import Path

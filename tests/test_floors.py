@@ -37,7 +37,7 @@ def imported(path):
                 names = [f"pullback.{alias.name}" for alias in node.names]
         for name in names:
             if name.split(".")[0] == "pullback":
-                yield (name.split(".") + [""])[1], node.lineno
+                yield [*name.split("."), ""][1], node.lineno
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))

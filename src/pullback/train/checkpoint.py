@@ -24,7 +24,7 @@ def save(path: Path, trees: dict[str, Any], info: dict[str, Any]) -> None:
     from safetensors.numpy import save as to_bytes
 
     tensors = {
-        prefix + name: np.ascontiguousarray(leaf)
+        prefix + name: np.asarray(leaf, order="C")
         for prefix, tree in trees.items()
         for name, leaf in zip(_names(tree), pytree.leaves(tree), strict=True)
     }
@@ -38,6 +38,13 @@ def load(path: Path, like: dict[str, Any]) -> tuple[dict[str, Any], dict[str, An
     Raises CheckpointError where the file is missing, truncated, foreign, or does not fit.
     """
     tensors, info = _read(path)
+    wanted = {prefix + name for prefix, tree in like.items() for name in _names(tree)}
+    surplus = sorted(tensors.keys() - wanted)
+    if surplus:
+        raise CheckpointError(
+            f"{path}: holds an array {surplus[0]!r} too many; it was made by another model or "
+            "optimizer"
+        )
     trees = {}
     for prefix, tree in like.items():
         leaves, structure = pytree.flatten(tree)

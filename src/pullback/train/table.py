@@ -85,7 +85,8 @@ class TablePreprocessor:
         """Learn from the training rows `frame` how to turn its columns into arrays.
 
         `target` names the columns to predict; all others are features. With task "auto" a single
-        target is classified if it holds text, booleans, or whole numbers with at most 20 values.
+        target is classified if it holds text, booleans, or whole numbers that repeat, of at
+        most 20 values.
         Raises DataError for unknown or unusable columns.
         """
         if len(frame) == 0:
@@ -232,8 +233,9 @@ def _task_of(frame: Any, target: Sequence[str]) -> Task:
     if column.dtype == bool or not _is_numeric(column):
         return "classification"
     present = column.dropna()
-    whole = bool((present == present.round()).all())
-    return "classification" if whole and present.nunique() <= FEW_VALUES else "regression"
+    whole = bool(((present == present.round()) & np.isfinite(present)).all())
+    few = present.nunique() <= min(FEW_VALUES, len(present) / 2)
+    return "classification" if whole and few else "regression"
 
 
 def _no_missing(column: Any, name: str) -> None:

@@ -1,0 +1,147 @@
+"""The command line as a user runs it: output, files, errors, exit codes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+pd = pytest.importorskip("pandas")
+
+
+def pullback(*args, cwd, check=0, **env):
+    result = subprocess.run(
+        [sys.executable, "-m", "pullback.cli.main", *map(str, args)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **env},
+        timeout=120,
+    )
+    assert result.returncode == check, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    return result.stdout + result.stderr
+
+
+@pytest.fixture
+def table(tmp_path):
+    rng = np.random.default_rng(0)
+    x, kind = rng.normal(size=120), rng.choice(["a", "b"], 120)
+    frame = pd.DataFrame({"x": x, "kind": kind})
+    frame["y"] = 3 * x + np.where(kind == "a", 1.0, -1.0)
+    frame["z"] = -x
+    frame["label"] = np.where(frame.y > 0, "up", "down")
+    frame.loc[3, "x"] = np.nan
+    path = tmp_path / "table.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_train_and_predict_several_targets(table, tmp_path):
+    said = pullback(
+        "train", table, "--target", "y,z", "--hidden", "16", "--epochs", "30", "--lr", "0.01",
+        "--out", "run", cwd=tmp_path,
+    )  # fmt: skip
+    assert "regression of y, z" in said
+    assert "RMSE" in said
+    run = tmp_path / "run"
+    for name in ("model.safetensors", "config.json", "metrics.csv", "curves.png"):
+        assert (run / name).stat().st_size > 0
+    assert len(pd.read_csv(run / "metrics.csv")) == 30
+    said = pullback("predict", "run", table, cwd=tmp_path)
+    found = pd.read_csv(run / "predictions.csv")
+    assert list(found.columns) == ["y", "z"]
+    truth = pd.read_csv(table)
+    kept = truth.x.notna()
+    assert np.abs(found.y - truth.y)[kept].mean() < 1.0
+
+
+def test_classes_are_predicted_by_name(table, tmp_path):
+    pullback("train", table, "--target", "label", "--epochs", "10", "--out", "run", cwd=tmp_path)
+    pullback("predict", "run", table, "--out", "p.csv", cwd=tmp_path)
+    found = pd.read_csv(tmp_path / "p.csv")
+    assert set(found.label) <= {"up", "down"}
+    np.testing.assert_allclose(found["p(up)"] + found["p(down)"], 1, rtol=1e-5)
+
+
+def test_resume_continues_bitwise(tmp_path):
+    options = ["train", "houses-generated", "--hidden", "8"]
+    pullback(*options, "--epochs", "4", "--out", "a", cwd=tmp_path)
+    pullback(*options, "--epochs", "2", "--out", "b", cwd=tmp_path)
+    said = pullback("train", "--resume", "b", "--epochs", "4", cwd=tmp_path)
+    assert "4 epochs" in said
+    first, second = ((tmp_path / r / "model.safetensors").read_bytes() for r in "ab")
+    assert first == second
+
+
+def test_ctrl_c_ends_with_a_checkpoint_and_says_how_to_go_on(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pullback.cli.main", "train", "houses-generated", "--epochs",
+         "100000", "--out", "run"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    metrics = tmp_path / "run" / "metrics.csv"
+    deadline = time.time() + 60
+    while not metrics.exists() or not metrics.read_text():
+        assert time.time() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "pullback train --resume run" in said
+    assert "Traceback" not in said
+
+
+def test_unnamed_runs_get_a_folder_of_their_own(tmp_path):
+    for _ in range(2):
+        pullback("train", "houses-generated", "--epochs", "1", cwd=tmp_path)
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == [
+        "houses-generated-1",
+        "houses-generated-2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["train", "nowhere.csv", "--target", "y"], "nowhere.csv: no such file"),
+        (["train", "table.csv"], "the columns are x, kind, y, z, label"),
+        (["train", "table.csv", "--target", "yy"], "did you mean 'y'"),
+        (["train", "houses", "--activation", "foo"], "--activation: expected one of sigmoid"),
+        (["train", "houses", "--optimizer", "foo"], "--optimizer: expected one of sgd"),
+        (["train", "houses", "--schedule", "foo"], "--schedule: expected one of constant"),
+        (["train", "houses", "--task", "foo"], "--task: expected one of auto"),
+        (["train", "houses", "--hidden", "a,b"], "--hidden: expected whole numbers"),
+        (["train", "houses", "--hidden", "0"], "--hidden: expected widths of 1 or more"),
+        (["train", "houses", "--lr", "-1"], "--lr: expected a number above 0, got -1"),
+        (["train", "houses", "--batch-size", "0"], "--batch-size: expected 1 or more"),
+        (["train", "houses", "--epochs", "0"], "--epochs: expected 1 or more"),
+        (["train", "houses", "--l2", "-1"], "--l2"),
+        (["train", "--resume", "nowhere"], "nowhere: expected the folder of a run"),
+        (["predict", "nowhere", "table.csv"], "nowhere: expected the folder of a run"),
+        (["data", "fetch", "imagenet"], "expected mnist, got 'imagenet'"),
+    ],
+)
+def test_errors_are_one_message_and_nothing_is_written(table, tmp_path, args, message):
+    before = sorted(tmp_path.iterdir())
+    said = pullback(*args, cwd=tmp_path, check=2)
+    assert message in said.replace("\n", " ")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_run_is_not_overwritten(tmp_path):
+    pullback("train", "houses-generated", "--epochs", "1", "--out", "run", cwd=tmp_path)
+    said = pullback("train", "houses-generated", "--out", "run", cwd=tmp_path, check=2)
+    assert "--resume run" in said
+    (tmp_path / "run" / "config.json").write_text("{")
+    said = pullback("train", "--resume", "run", cwd=tmp_path, check=2)
+    assert "not a readable configuration" in said
+
+
+def test_version(tmp_path):
+    assert pullback("--version", cwd=tmp_path).strip() == "pullback 0.1.0"
