@@ -100,7 +100,7 @@ def angle(z: Any, deg: bool = False) -> Any:
 
 def _cast_samples(rng: np.random.Generator) -> Any:
     return [
-        ((rng.normal(size=(2, 3)),), {"dtype": np.dtype(np.float32)}),
+        ((rng.normal(size=(2, 3)),), {"dtype": np.dtype(np.complex128)}),
         ((rng.normal(size=()),), {"dtype": np.dtype(np.float64)}),
     ]
 

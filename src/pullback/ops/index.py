@@ -24,9 +24,13 @@ from pullback.ops.shape import as_view
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """The static part of an index; `parts` holds HOLE where an index array belongs."""
+    """The static part of an index; `parts` holds HOLE where an index array belongs.
+
+    `unique` says that no element is named twice: there are no index arrays, or they come of masks.
+    """
 
     parts: tuple[Any, ...]
+    unique: bool = False
 
     def fill(self, arrays: Any) -> tuple[Any, ...]:
         """Return the whole index."""
@@ -50,10 +54,11 @@ def _part_text(part: Any) -> str:
     return "..." if part is Ellipsis else str(part)
 
 
-def split_index(index: Any) -> tuple[Template, list[Any]]:
+def split_index(x: Any, index: Any) -> tuple[Template, list[Any]]:
     """Split `index` as NumPy takes it into its template and its index arrays."""
     parts: list[Any] = []
     arrays: list[Any] = []
+    unique = True
     for p in index if isinstance(index, tuple) else (index,):
         if p is None or p is Ellipsis:
             parts.append(p)
@@ -71,9 +76,15 @@ def split_index(index: Any) -> tuple[Template, list[Any]]:
                         f"of {array.dtype}; write index.astype(int)"
                     )
                 array = array.astype(np.intp)
-            parts.append(HOLE)
-            arrays.append(array)
-    return Template(tuple(parts)), arrays
+            # a mask is the places where it holds, whose number is then known to a graph
+            mask = array.dtype.kind == "b" and not isinstance(array, Tracer) and array.ndim > 0
+            found = np.nonzero(array) if mask else (array,)
+            unique = unique and mask
+            parts.extend([HOLE] * len(found))
+            arrays.extend(found)
+    if unique and arrays:
+        np.broadcast_to(np.empty((), bool), x.shape)[index]  # NumPy's error where a mask misfits
+    return Template(tuple(parts), unique), arrays
 
 
 def _gather_infer(x: Aval, *arrays: Aval, index: Template) -> Aval:
@@ -92,7 +103,7 @@ def scatter_add(shape: Any, ct: Any, index: Template, arrays: Any) -> Any:
     """Return zeros of `shape` with `ct` added at the index."""
     out = np.zeros(shape, ct.dtype)
     place = index.fill(arrays)
-    if any(a.dtype.kind != "b" for a in arrays):
+    if arrays and not index.unique:
         np.add.at(out, place, ct)  # an element may be named more than once
     else:
         out[place] = ct
@@ -141,7 +152,7 @@ def _update_transpose(i: int, ct: Any, args: Any, params: Any) -> Any:
     if i == 0:
         return update_op(ct, 0, *arrays, index=index)
     value, part = args[1], gather_op(ct, *arrays, index=index)
-    if any(a.dtype.kind != "b" for a in arrays):
+    if arrays and not index.unique:
         part = part * _last_written(args[0].shape, arrays, index, part.dtype)
     if np.ndim(value) > part.ndim:  # NumPy lets values have extra axes of length 1 in front
         part = np.reshape(part, (1,) * (np.ndim(value) - part.ndim) + part.shape)
@@ -186,7 +197,7 @@ update_op = linear(
 @implements(operator.getitem)
 def getitem(x: Any, index: Any) -> Any:
     """Return x[index]; basic indexing gives a view, index arrays a copy."""
-    template, arrays = split_index(index)
+    template, arrays = split_index(x, index)
     result = gather_op(x, *arrays, index=template)
     if arrays or not isinstance(result, Tracer) or not result.shape:
         return result
@@ -216,7 +227,7 @@ def setitem(x: Any, index: Any, value: Any) -> Any:
         and value.dtype == dtype
     ):
         return np.positive(value)
-    template, arrays = split_index(index)
+    template, arrays = split_index(x, index)
     if any(a.dtype.kind == "b" and isinstance(a, Tracer) for a in arrays):
         if len(template.parts) != 1 or arrays[0].shape != x.shape or np.ndim(value) != 0:
             raise ShapeError("assignment with a traced mask: expected x[mask] = scalar")

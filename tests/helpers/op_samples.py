@@ -1,0 +1,52 @@
+"""Operations and their samples, for every test that goes through the whole table."""
+
+import zlib
+
+import numpy as np
+
+import pullback.ops.special  # noqa: F401  enters SciPy's functions into the table
+from pullback.core.op import OPS
+
+NAMES = sorted(set(OPS) - {"item"})  # item picks a result of another operation
+DIFFERENTIABLE = [name for name in NAMES if OPS[name].vjp is not None]
+
+
+def samples(name, dtype=np.float64):
+    """The operation's own samples, cast, with generators that differ by name."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    for args, params in OPS[name].samples(rng):
+        yield tuple(cast(a, dtype) for a in args), params
+
+
+def cast(x, dtype):
+    x = np.asarray(x)
+    if x.dtype.kind == "f":
+        return x.astype(dtype)[()]
+    if x.dtype.kind == "c":
+        return x.astype(np.result_type(dtype, np.complex64))[()]
+    return x[()]
+
+
+def moving(args):
+    """The positions of arguments that have a derivative."""
+    return [i for i, a in enumerate(args) if np.asarray(a).dtype.kind in "fc"]
+
+
+def closed(name, args, params):
+    """The operation as a function of its floating arguments alone, and those arguments."""
+    op, places = OPS[name], moving(args)
+
+    def function(*floats):
+        full = list(args)
+        for i, x in zip(places, floats, strict=True):
+            full[i] = x
+        return op(*full, **params)
+
+    return function, tuple(args[i] for i in places)
+
+
+def discrete(name):
+    """Integer operations need integer samples, which their samples are made into."""
+    return name in {
+        "invert", "bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift",
+    }  # fmt: skip
