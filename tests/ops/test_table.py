@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from op_samples import DIFFERENTIABLE, NAMES, cast, closed, discrete, moving, samples
 
 import pullback as pb
-import pullback.ops.special
 from pullback.core.aval import aval_of
 from pullback.core.op import OPS
 
