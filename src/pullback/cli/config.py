@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from pullback.numpy import random
 from pullback.optim import OPTIMIZERS, schedules
 from pullback.optim.optimizer import Optimizer
 from pullback.train.files import write_atomically
+from pullback.train.sources import BUILT_IN
 
 SCHEDULES: dict[str, Callable[[float, int], Any]] = {
     "constant": lambda rate, steps: schedules.constant(rate),
@@ -48,14 +50,16 @@ class Config:
         _one_of("--activation", self.activation, ACTIVATIONS)
         _one_of("--optimizer", self.optimizer, OPTIMIZERS)
         _one_of("--schedule", self.schedule, SCHEDULES)
-        _check("--lr", self.lr, self.lr > 0, "a number above 0")
-        _check("--l2", self.l2, self.l2 >= 0, "a number of 0 or more")
+        _check("--lr", self.lr, 0 < self.lr < inf, "a number above 0")
+        _check("--l2", self.l2, 0 <= self.l2 < inf, "a number of 0 or more")
         _check("--batch-size", self.batch_size, self.batch_size >= 1, "1 or more")
         _check("--epochs", self.epochs, self.epochs >= 1, "1 or more")
         _check("--seed", self.seed, self.seed >= 0, "0 or more")
         _check("--validation", self.validation, 0 < self.validation < 1, "a share between 0 and 1")
         for width in self.hidden:
             _check("--hidden", width, width >= 1, "widths of 1 or more, e.g. 128,64")
+        if self.target is not None:
+            _check_columns(self.target)
 
     def make_model(self, inputs: int, outputs: int) -> Any:
         """Return the untrained network."""
@@ -105,6 +109,36 @@ def parse_widths(text: str) -> list[int]:
         raise ConfigError(
             f"--hidden: expected whole numbers separated by commas, e.g. 128,64, got {text!r}"
         ) from None
+
+
+def parse_columns(text: str | None) -> list[str] | None:
+    """Return the column names in a comma-separated list, None where there is none.
+
+    >>> parse_columns("price, fee")
+    ['price', 'fee']
+    """
+    return [part.strip() for part in text.split(",")] if text else None
+
+
+def absolute(source: str) -> str:
+    """Return `source` so that it holds from any folder: built-in names stay, paths are absolute.
+
+    >>> absolute("houses")
+    'houses'
+    """
+    kind, colon, folder = source.partition(":")
+    if source in BUILT_IN:
+        return source
+    if kind == "mnist" and folder:
+        return kind + colon + str(Path(folder).absolute())
+    return str(Path(source).absolute())
+
+
+def _check_columns(names: list[str]) -> None:
+    for name in names:
+        if not name or names.count(name) > 1:
+            what = f"{name!r} twice" if name else "an empty one"
+            raise ConfigError(f"--target: expected column names, each once, got {what}")
 
 
 def _one_of(option: str, value: str, allowed: Any) -> None:

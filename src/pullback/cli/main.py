@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -57,12 +57,19 @@ def options(
 
 
 def main() -> None:
-    """Run the command line; an error of ours ends it with its message and exit code 2."""
+    """Run the command line; an error of ours or of the system is one message, exit code 2."""
     try:
         app()
     except PullbackError as error:
-        typer.secho(f"error: {error}", err=True, fg=typer.colors.RED)
-        sys.exit(2)
+        _fail(str(error))
+    except OSError as error:  # a folder that cannot be made, a full disk
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(f"{place}{error.strerror or error}")
+
+
+def _fail(message: str) -> NoReturn:
+    typer.secho(f"error: {message}", err=True, fg=typer.colors.RED)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

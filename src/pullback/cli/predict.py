@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pullback.core.errors import ConfigError
+
 
 def predict(
     run: Annotated[Path, typer.Argument(help="Folder of a run, made by pullback train.")],
@@ -21,6 +23,10 @@ def predict(
     from pullback.train.files import write_atomically
     from pullback.train.table import TablePreprocessor
 
+    path = out or run / "predictions.csv"
+    if path.is_dir() or path.resolve() == table.resolve():
+        what = "a folder" if path.is_dir() else "the table itself"
+        raise ConfigError(f"--out: expected a file to write, got {path}, which is {what}")
     config, stored = configs.read(run)
     preprocessing = TablePreprocessor.from_json(stored)
     like = config.make_model(preprocessing.width, preprocessing.outputs)
@@ -28,7 +34,6 @@ def predict(
     inputs = preprocessing.inputs(read_table(table))
     trainer = Trainer(trees[""], "mean_squared_error", config.make_optimizer(1))
     frame = _as_table(preprocessing, trainer.predict(inputs))
-    path = out or run / "predictions.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, frame.to_csv(index=False).encode())
     typer.echo(f"{len(frame)} predictions: {path}")

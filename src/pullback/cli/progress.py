@@ -28,23 +28,23 @@ class ProgressDisplay(Callback):
         self.bar = Progress(
             TextColumn("epoch"),
             MofNCompleteColumn(),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=16),
             TextColumn("{task.fields[figures]}"),
             TextColumn("ETA"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(compact=True),
             console=console,
         )
         self._task: Any = None
-        self._samples = 0
         self._pending = 0
         self._shown = 0.0
-        self._figures = ""
+        self._rest = ""
 
     def on_train_begin(self, trainer: Any, first_epoch: int, epochs: int, samples: int) -> None:
-        self._samples, self._epochs = samples, epochs
+        self._samples, self._epochs, self._first = samples, epochs, first_epoch
+        self._started = self._epoch_started = time.perf_counter()
         if self.console.is_terminal:
             self._task = self.bar.add_task(
-                "train", total=epochs, completed=first_epoch - 1, figures=""
+                "train", total=epochs, completed=min(first_epoch - 1, epochs), figures=""
             )
             self.bar.start()
 
@@ -53,18 +53,24 @@ class ProgressDisplay(Callback):
         now = time.perf_counter()
         if self._task is not None and now - self._shown > REFRESH:
             self._shown = now
-            done = epoch - 1 + min(self._pending / self._samples, 1.0)
-            self.bar.update(self._task, completed=int(done), figures=self._figures or f"{loss:.4f}")
+            rate = self._pending / (now - self._epoch_started)
+            rest = self._rest or f"{rate:,.0f} samples/s"
+            done = epoch - 1 + self._pending / self._samples
+            self.bar.update(self._task, completed=done, figures=f"loss {loss:.4f}  {rest}")
 
     def on_epoch_end(self, trainer: Any, row: Row) -> None:
-        self._pending = 0
-        self._figures = figures(row, self.metric)
+        self._pending, self._epoch_started = 0, time.perf_counter()
+        line, done = figures(row, self.metric), int(row["epoch"])
+        self._rest = line.partition("  ")[2]
         if self._task is not None:
-            self.bar.update(self._task, completed=row["epoch"], figures=self._figures)
-        else:
-            every = max(1, self._epochs // 10)
-            if row["epoch"] % every == 0 or row["epoch"] in (1, self._epochs):
-                self.console.print(f"epoch {row['epoch']:>3}/{self._epochs}  {self._figures}")
+            self.bar.update(self._task, completed=done, figures=line)
+            return
+        every = max(1, self._epochs // 10)
+        if done % every == 0 or done in (1, self._epochs):
+            each = (time.perf_counter() - self._started) / (done - self._first + 1)
+            left = each * (self._epochs - done)
+            eta = f"  ETA {left:.0f} s" if done < self._epochs else ""
+            self.console.print(f"epoch {done:>3}/{self._epochs}  {line}{eta}", soft_wrap=True)
 
     def stop(self) -> None:
         """Leave the terminal as it was."""
@@ -73,7 +79,11 @@ class ProgressDisplay(Callback):
 
 
 def figures(row: Row, metric: str) -> str:
-    """Return the figures of one epoch in a line."""
+    """Return the figures of one epoch in a line.
+
+    >>> figures({"train_loss": 0.5, "samples_per_second": 1000.0}, "r2")
+    'loss 0.5000  1,000 samples/s'
+    """
     parts = [f"loss {row['train_loss']:.4f}"]
     if "validation_loss" in row:
         parts.append(f"val {row['validation_loss']:.4f}")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pullback.core.errors import CheckpointError, ConfigError
 
+if TYPE_CHECKING:
+    from pullback.cli.config import Config
+
 DEFAULT_EPOCHS = {"mnist": 10, "houses": 20}
 
 
 def train(
+    context: typer.Context,
     source: Annotated[
         str,
         typer.Argument(
@@ -40,28 +45,24 @@ def train(
     seed: Annotated[int, typer.Option(help="Seed of split, weights and order.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with this run; its own options are used.")
+        Path | None,
+        typer.Option(help="Go on with this run, by its own options; --epochs may ask for more."),
     ] = None,
 ) -> None:
     """Train a network on a table, on images, or on a built-in data set."""
     from pullback.cli import config as configs
 
     if resume is not None:
-        config, _ = configs.read(resume)
-        if epochs is not None and epochs != config.epochs:
-            if config.schedule != "constant":
-                raise ConfigError(
-                    f"--epochs: the schedule {config.schedule!r} of {resume} was made for "
-                    f"{config.epochs} epochs; leave --epochs out"
-                )
-            import dataclasses
-
-            config = dataclasses.replace(config, epochs=epochs)
-        _run(config, resume, resuming=True)
+        given = {
+            name
+            for name in context.params
+            if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"
+        }
+        _resume(resume, given - {"resume"}, source, epochs)
         return
     config = configs.Config(
-        source=source,
-        target=target.split(",") if target else None,
+        source=configs.absolute(source),
+        target=configs.parse_columns(target),
         task=task,  # type: ignore[arg-type]  # checked by Config
         hidden=configs.parse_widths(hidden),
         activation=activation,
@@ -75,12 +76,47 @@ def train(
         validation=validation,
     )
     folder = out or _free_folder(source)
-    if (folder / "checkpoint.safetensors").exists():
-        raise CheckpointError(
-            f"--out: {folder} holds a run already. Go on with it by --resume {folder}, or choose "
-            "another folder"
-        )
+    for name in ("checkpoint.safetensors", "config.json"):
+        if (folder / name).exists():
+            raise CheckpointError(
+                f"--out: {folder} holds a {name} already. If it is of a run, go on with that by "
+                f"--resume {folder}; or choose another folder"
+            )
     _run(config, folder, resuming=False)
+
+
+def _resume(folder: Path, given: set[str], source: str, epochs: int | None) -> None:
+    """Go on with the run in `folder`; `given` are the options on the command line."""
+    import dataclasses
+
+    from pullback.cli import config as configs
+    from pullback.train import checkpoint, run
+
+    surplus = sorted(given - {"source", "epochs"})
+    if surplus:
+        option = "--" + surplus[0].replace("_", "-")
+        raise ConfigError(
+            f"{option}: a run goes on with the options it began with; leave {option} out, or "
+            "start a new run"
+        )
+    config, _ = configs.read(folder)
+    if "source" in given:  # data that moved: their fingerprint must be the same
+        config = dataclasses.replace(config, source=configs.absolute(source))
+    # a kill before the first checkpoint leaves config.json alone: then begin at the beginning
+    begun = any((folder / name).exists() for name in run.FILES)
+    if epochs is not None and epochs != config.epochs:
+        if config.schedule != "constant":
+            raise ConfigError(
+                f"--epochs: the schedule {config.schedule!r} of {folder} was made for "
+                f"{config.epochs} epochs; leave --epochs out"
+            )
+        done = checkpoint.read_info(folder / run.CHECKPOINT)["epoch"] if begun else 0
+        if epochs < done:
+            raise ConfigError(
+                f"--epochs: expected {done} or more, which {folder} has, got {epochs}"
+            )
+        config = dataclasses.replace(config, epochs=epochs)
+    _run(config, folder, resuming=begun)
 
 
 def _free_folder(source: str) -> Path:
@@ -91,21 +127,21 @@ def _free_folder(source: str) -> Path:
     return folder
 
 
-def _run(config: Any, folder: Path, resuming: bool) -> None:
+def _run(config: Config, folder: Path, resuming: bool) -> None:
     from rich.console import Console
 
+    from pullback.cli import summary
     from pullback.cli.progress import ProgressDisplay
     from pullback.train import Trainer, load
     from pullback.train.callbacks import Callback
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     data = load(config.source, config.target, config.task, config.seed, config.validation)
     preprocessing = data.preprocessing
     classify = preprocessing.task == "classification"
     metric = "accuracy" if classify else "r2"
-    model = config.make_model(preprocessing.width, preprocessing.outputs)
     trainer = Trainer(
-        model,
+        config.make_model(preprocessing.width, preprocessing.outputs),
         "softmax_cross_entropy" if classify else "mean_squared_error",
         config.make_optimizer(len(data.train)),
         metric=metric,
@@ -117,11 +153,8 @@ def _run(config: Any, folder: Path, resuming: bool) -> None:
             config.write(folder, preprocessing.to_json())
 
     display = ProgressDisplay(console, metric)
-    targets = ", ".join(t.name for t in preprocessing.targets)
-    console.print(
-        f"[bold]{config.source}[/]: {len(data.train):,} rows to train, {len(data.validation):,} "
-        f"held out; {preprocessing.task} of {targets} from {preprocessing.width} inputs"
-    )
+    name = Path(config.source).name
+    console.print(summary.describe(data, name), soft_wrap=True)
     started = time.perf_counter()
     try:
         trainer.fit(
@@ -136,43 +169,22 @@ def _run(config: Any, folder: Path, resuming: bool) -> None:
         )
     except KeyboardInterrupt:
         display.stop()
-        console.print(
-            f"stopped; {len(trainer.history)} epochs are saved. "
-            f"Go on with: pullback train --resume {folder}"
-        )
+        _say_stopped(console, folder, len(trainer.history))
         raise typer.Exit(130) from None
     finally:
         display.stop()
-    _summarise(console, trainer, data, folder, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    console.print()
+    for label, text in summary.rows(trainer, config, data, name, folder, seconds):
+        console.print(f"{label:<10}  {text}", soft_wrap=True)
 
 
-def _summarise(console: Any, trainer: Any, data: Any, folder: Path, seconds: float) -> None:
-    from rich.table import Table
-
-    from pullback.core import pytree
-    from pullback.train.metrics import mae, rmse
-
-    preprocessing = data.preprocessing
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    parameters = sum(leaf.size for leaf in pytree.leaves(trainer.model))
-    last = trainer.history[-1]
-    metric = trainer.metric_name
-    table.add_row("parameters", f"{parameters:,}")
-    table.add_row("training", f"{int(last['epoch'])} epochs, {seconds:.1f} s")
-    if preprocessing.task == "classification":
-        table.add_row("accuracy", f"{last['validation_accuracy']:.2%} on held-out rows")
-    else:
-        table.add_row("R²", f"{last[f'validation_{metric}']:.3f} on held-out rows")
-        found = preprocessing.in_units(trainer.predict(data.validation.inputs))
-        true = preprocessing.in_units(data.validation.targets)
-        for target, r, m in zip(
-            preprocessing.targets, rmse(found, true), mae(found, true), strict=True
-        ):
-            table.add_row(target.name, f"RMSE {_number(r)}, mean absolute error {_number(m)}")
-    table.add_row("model", str(folder / "model.safetensors"))
-    table.add_row("picture", str(folder / "curves.png"))
-    console.print(table)
-
-
-def _number(x: float) -> str:
-    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.4g}"
+def _say_stopped(console: Any, folder: Path, epochs: int) -> None:
+    if not (folder / "config.json").exists():
+        console.print("stopped before anything was written")
+        return
+    console.print(
+        f"stopped; {epochs} epochs are saved. Go on with: "
+        f"pullback train --resume {shlex.quote(str(folder))}",
+        soft_wrap=True,
+    )

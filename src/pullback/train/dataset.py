@@ -16,8 +16,8 @@ class Dataset:
     """Samples as rows: `inputs` (n, ...) floating, `targets` (n,) labels or (n, k) numbers.
 
     `classes` is the number of classes for labels, None for numbers.
-    Raises DataError for empty data, lengths that differ, NaN or infinities, labels outside
-    0 ... classes - 1.
+    Raises DataError for empty data, lengths that differ, other dtypes, NaN or infinities, fewer
+    than two classes, labels outside 0 ... classes - 1.
 
     >>> import numpy as np
     >>> len(Dataset(np.zeros((3, 2), np.float32), np.array([0, 1, 1]), classes=2))
@@ -29,8 +29,8 @@ class Dataset:
     classes: int | None = None
 
     def __post_init__(self) -> None:
-        inputs, targets = np.asarray(self.inputs), np.asarray(self.targets)
-        if len(inputs.shape) < 2 or len(inputs) == 0:
+        inputs, targets = _as_array("inputs", self.inputs), _as_array("targets", self.targets)
+        if inputs.ndim < 2 or inputs.size == 0:
             raise DataError(
                 f"inputs: expected at least one sample in rows, (n, features), got {inputs.shape}"
             )
@@ -39,9 +39,15 @@ class Dataset:
                 f"inputs: expected a floating dtype, got {inputs.dtype}; write "
                 "inputs.astype(np.float32)"
             )
-        if len(targets) != len(inputs):
+        if targets.ndim == 0 or len(targets) != len(inputs):
             raise DataError(
-                f"targets: expected {len(inputs)} rows as the inputs have, got {len(targets)}"
+                f"targets: expected {len(inputs)} rows as the inputs have, got "
+                f"{len(targets) if targets.ndim else 'a single number'}"
+            )
+        if targets.dtype.kind not in "fiub":
+            raise DataError(
+                f"targets: expected numbers or labels, got {targets.dtype}; for class names, "
+                "write names, labels = np.unique(targets, return_inverse=True)"
             )
         for name, array in (("inputs", inputs), ("targets", targets)):
             if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -57,6 +63,8 @@ class Dataset:
 
     @staticmethod
     def _check_labels(targets: Any, classes: int) -> None:
+        if classes < 2:
+            raise DataError(f"classes: expected two or more, got {classes}")
         if targets.dtype.kind not in "iu" or targets.ndim != 1:
             raise DataError(
                 f"targets: expected integer labels of shape (n,), got {targets.dtype} of shape "
@@ -78,3 +86,10 @@ class Dataset:
             digest.update(f"{array.dtype}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()[:16]
+
+
+def _as_array(name: str, values: Any) -> Any:
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise DataError(f"{name}: expected rows of equal length, got {error}") from None

@@ -7,38 +7,78 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core.errors import ShapeError
+
 
 def accuracy(outputs: Any, labels: Any) -> float:
     """Return the share of rows whose largest output is at the label.
 
+    `outputs` is (n, k); `labels` is (n,) integers, or (n, k) one-hot rows.
+    Raises ShapeError on other shapes.
+
     >>> import numpy as np
     >>> accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
     0.5
+    >>> accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([[0, 1], [0, 1]]))
+    0.5
     """
+    shape, wanted = np.shape(outputs), np.shape(labels)
+    if len(shape) != 2 or wanted not in (shape, shape[:1]):
+        raise ShapeError(
+            f"labels: expected shape (n,) or (n, k) for outputs of shape (n, k), got {wanted} for "
+            f"{shape}"
+        )
+    if wanted == shape:
+        labels = np.argmax(labels, axis=1)
     return float(np.mean(np.argmax(outputs, axis=1) == labels))
 
 
 def r2(predictions: Any, targets: Any) -> float:
     """Return the coefficient of determination, 1 - residual / total variation, over all targets.
 
+    NaN where the targets do not vary. Raises ShapeError if the shapes differ.
+
     >>> import numpy as np
     >>> r2(np.array([[1.0], [2.0]]), np.array([[1.0], [2.0]]))
     1.0
     """
-    residual = np.sum((targets - predictions) ** 2, dtype=np.float64)
+    residual = np.sum(_residual(predictions, targets) ** 2, dtype=np.float64)
     total = np.sum((targets - np.mean(targets, axis=0)) ** 2, dtype=np.float64)
     return float(1 - residual / total) if total > 0 else float("nan")
 
 
 def rmse(predictions: Any, targets: Any) -> Any:
-    """Return the root of the mean squared error of each column, in its unit."""
-    return np.sqrt(np.mean((predictions - targets) ** 2, axis=0))
+    """Return the root of the mean squared error of each column, in its unit.
+
+    Raises ShapeError if the shapes differ.
+
+    >>> import numpy as np
+    >>> rmse(np.array([[1.0], [2.0]]), np.array([[4.0], [5.0]]))
+    array([3.])
+    """
+    return np.sqrt(np.mean(_residual(predictions, targets) ** 2, axis=0))
 
 
 def mae(predictions: Any, targets: Any) -> Any:
-    """Return the mean absolute error of each column, in its unit."""
-    return np.mean(np.abs(predictions - targets), axis=0)
+    """Return the mean absolute error of each column, in its unit.
+
+    Raises ShapeError if the shapes differ.
+
+    >>> import numpy as np
+    >>> mae(np.array([[1.0], [2.0]]), np.array([[4.0], [1.0]]))
+    array([2.])
+    """
+    return np.mean(np.abs(_residual(predictions, targets)), axis=0)
 
 
 METRICS: dict[str, Callable[[Any, Any], float]] = {"accuracy": accuracy, "r2": r2}
-"""The metrics by name."""
+"""The metrics by name; more is better in all of them."""
+
+
+def _residual(predictions: Any, targets: Any) -> Any:
+    if np.shape(predictions) != np.shape(targets):
+        raise ShapeError(
+            f"targets: expected the shape of predictions, {np.shape(predictions)}, got "
+            f"{np.shape(targets)}"
+        )
+    return targets - predictions

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,19 +9,25 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core import pytree
 from pullback.core.aval import aval_of
-from pullback.core.errors import CheckpointError, ConfigError, DivergenceError, ShapeError
+from pullback.core.errors import (
+    ConfigError,
+    DataError,
+    DivergenceError,
+    PullbackError,
+    ShapeError,
+)
 from pullback.core.graph import Graph
 from pullback.core.tracing import trace
 from pullback.nn.losses import LOSSES, l2_penalty
 from pullback.numpy import random
 from pullback.optim.optimizer import Optimizer
 from pullback.passes import simplify
-from pullback.train import checkpoint
+from pullback.train import run
 from pullback.train.callbacks import Callback, Row
 from pullback.train.curves import draw
 from pullback.train.dataset import Dataset
-from pullback.train.files import write_atomically
 from pullback.train.metrics import METRICS
 from pullback.transform.reverse import value_and_grad
 
@@ -58,12 +62,13 @@ class Trainer:
         l2: float = 0.0,
     ) -> None:
         self.model = model
+        self.loss_name = loss if isinstance(loss, str) else getattr(loss, "__name__", "function")
         self.loss: Loss = _named(loss, LOSSES, "loss") if isinstance(loss, str) else loss
         self.optimizer = optimizer
         self.metric_name = metric
         self.metric = _named(metric, METRICS, "metric") if metric is not None else None
-        if not l2 >= 0:
-            raise ConfigError(f"l2: expected a number of 0 or more, got {l2}")
+        if not 0 <= l2 < float("inf"):
+            raise ConfigError(f"l2: expected a finite number of 0 or more, got {l2}")
         self.l2 = l2
         self.state = optimizer.init(model)
         self.history: list[Row] = []
@@ -86,7 +91,8 @@ class Trainer:
 
         With `out`, a folder, each epoch ends with a checkpoint there; `resume` goes on from it,
         with bitwise the same result as if never interrupted. The order of the samples follows
-        from `seed` and the epoch alone.
+        from `seed` and the epoch alone. An epoch that an error or Ctrl-C ends is undone: model,
+        state and history are those of the last whole epoch.
         Raises ConfigError, ShapeError or DataError for what does not fit, before anything is
         written; DivergenceError where the loss is not finite; CheckpointError where `out` holds a
         run already and `resume` is not set, or its checkpoint is not readable.
@@ -95,18 +101,32 @@ class Trainer:
         self._check(data, "data")
         if validation is not None:
             self._check(validation, "validation")
+        self._graph(data.inputs[:batch_size], data.targets[:batch_size])  # what cannot be traced
         folder = Path(out) if out is not None else None
-        run = {"seed": seed, "batch_size": batch_size, "data": data.fingerprint()}
-        if folder is not None:
-            self._open(folder, resume, run)
+        origin = self._origin(data, validation, batch_size, seed)
+        if folder is not None and resume:
+            self._restore(folder, origin)
+        elif folder is not None:
+            run.create(folder)
         first = len(self.history) + 1
         for callback in callbacks:
             callback.on_train_begin(self, first, epochs, len(data))
+        if folder is not None and not resume:
+            run.save(folder, self.model, self.state, self.history, origin)
         for epoch in range(first, epochs + 1):
-            row = self._epoch(data, validation, epoch, batch_size, seed, callbacks)
-            self.history.append(row)
-            if folder is not None:
-                self._save(folder, run)
+            before = self.model, self.state, list(self.history)
+            try:
+                row = self._epoch(data, validation, epoch, batch_size, seed, callbacks)
+                self.history.append(row)
+                if folder is not None:
+                    run.save(folder, self.model, self.state, self.history, origin)
+            except BaseException as error:
+                self.model, self.state, self.history = before
+                if folder is not None and isinstance(error, KeyboardInterrupt | DivergenceError):
+                    self._restore(folder, origin)  # the interrupt may have come after the writing
+                    if self.history:
+                        self.draw_curves(folder)
+                raise
             for callback in callbacks:
                 callback.on_epoch_end(self, row)
         if folder is not None and self.history:
@@ -116,7 +136,12 @@ class Trainer:
         return self.history
 
     def predict(self, inputs: Any) -> Any:
-        """Return the model's outputs for `inputs`, (n, ...), worked on in parts."""
+        """Return the model's outputs for `inputs`, (n, ...), worked on in parts.
+
+        Raises DataError where there is no row, ShapeError where the rows do not fit the model.
+        """
+        if len(inputs) == 0:
+            raise DataError(f"inputs: expected at least one row, got shape {np.shape(inputs)}")
         return np.concatenate(
             [self._forward(inputs[rows]) for rows in _parts(len(inputs), EVALUATION_ROWS)]
         )
@@ -131,17 +156,34 @@ class Trainer:
 
     def draw_curves(self, folder: Path, title: str = "") -> Path:
         """Draw the history into curves.png in `folder` and return its path."""
-        path = folder / "curves.png"
+        path = folder / run.CURVES
         draw(self.history, path, self.metric_name, title)
         return path
 
     def _check(self, data: Dataset, name: str) -> None:
-        """Run the model and the loss on a few rows, so that a misfit shows before training."""
-        rows = slice(0, min(2, len(data)))
+        """Try model, loss and metric, so that a misfit shows before training."""
+        if not isinstance(data, Dataset):
+            raise DataError(
+                f"{name}: expected a Dataset, got {type(data).__name__}; write "
+                "Dataset(inputs, targets)"
+            )
         try:
-            value = self.loss(self.model(data.inputs[rows]), data.targets[rows])
+            outputs = self.model(data.inputs[:2])
+            # every target is looked at, against outputs of one row, which cost next to nothing
+            repeated = np.repeat(outputs[:1], len(data), axis=0)
+            value = self.loss(repeated, data.targets)
+            if self.metric is not None:
+                self.metric(repeated, data.targets)
         except ShapeError as error:
             raise ShapeError(f"{name} does not fit the model or the loss: {error}") from None
+        except PullbackError:
+            raise
+        except (ValueError, TypeError, IndexError) as error:  # a model of the user's own
+            raise ShapeError(
+                f"{name} does not fit the model or the loss: inputs are {data.inputs.dtype} of "
+                f"shape {data.inputs.shape}, targets {data.targets.dtype} of shape "
+                f"{data.targets.shape}: {error}"
+            ) from error
         if aval_of(value).shape != ():
             raise ShapeError(f"loss: expected a scalar, got shape {aval_of(value).shape}")
 
@@ -157,34 +199,48 @@ class Trainer:
         start = time.perf_counter()
         order = random.permutation(random.fold_in(random.key(seed), epoch), len(data))
         total = 0.0
-        for rows in _parts(len(data), batch_size):
+        count = -(-len(data) // batch_size)
+        for batch, rows in enumerate(_parts(len(data), batch_size), 1):
             chosen = order[rows]
             loss = self._step(data.inputs[chosen], data.targets[chosen])
             if not np.isfinite(loss):
-                raise DivergenceError(
-                    f"the loss became {loss} in epoch {epoch}, at sample {rows.start}: the "
-                    "learning rate is probably too high, try a tenth of it. The last checkpoint "
-                    "is as the epoch before left it."
+                raise _divergence(
+                    f"the loss became {loss}", f"epoch {epoch}, batch {batch}/{count}"
                 )
             total += loss * len(chosen)
             for callback in callbacks:
                 callback.on_batch_end(self, epoch, len(chosen), loss)
         seconds = time.perf_counter() - start
+        # the last step's loss is that of the weights before it
+        if not all(np.isfinite(leaf).all() for leaf in pytree.leaves(self.model)):
+            raise _divergence("a weight became infinite or NaN", f"epoch {epoch}")
         row: Row = {"epoch": epoch, "train_loss": total / len(data)}
         if self.metric is not None:
-            row[f"train_{self.metric_name}"] = self.evaluate(data)[str(self.metric_name)]
+            row[f"train_{self.metric_name}"] = self._figures(data, epoch)[str(self.metric_name)]
         if validation is not None:
-            row |= {f"validation_{k}": v for k, v in self.evaluate(validation).items()}
+            row |= {f"validation_{k}": v for k, v in self._figures(validation, epoch).items()}
         row |= {"seconds": seconds, "samples_per_second": len(data) / seconds}
         return row
 
+    def _figures(self, data: Dataset, epoch: int) -> dict[str, float]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            figures = self.evaluate(data)
+        if not np.isfinite(figures["loss"]):
+            raise _divergence(f"the loss became {figures['loss']}", f"epoch {epoch}")
+        return figures
+
     def _step(self, x: Any, t: Any) -> float:
+        graph = self._graph(x, t)
+        with np.errstate(over="ignore", invalid="ignore"):  # told by the loss, in better words
+            self.model, self.state, loss = graph(self.model, self.state, x, t)
+        return float(loss)
+
+    def _graph(self, x: Any, t: Any) -> Graph:
         key = (x.shape, x.dtype, t.shape, t.dtype)
         graph = self._steps.get(key)
         if graph is None:
             graph = self._steps[key] = simplify(trace(self._update, self.model, self.state, x, t))
-        self.model, self.state, loss = graph(self.model, self.state, x, t)
-        return float(loss)
+        return graph
 
     def _update(self, model: Any, state: Any, x: Any, t: Any) -> Any:
         """One step as a pure function: the new model, the new state, the loss of the data."""
@@ -203,43 +259,30 @@ class Trainer:
             graph = self._forwards[key] = trace(lambda model, x: model(x), self.model, x)
         return graph(self.model, x)
 
-    def _open(self, folder: Path, resume: bool, run: dict[str, Any]) -> None:
-        path = folder / "checkpoint.safetensors"
-        if not resume:
-            if path.exists():
-                raise CheckpointError(
-                    f"{folder} holds a run already: resume it, or choose another folder"
-                )
-            folder.mkdir(parents=True, exist_ok=True)
-            self._save(folder, run)
-            return
-        like = {"model": self.model, "state": self.state}
-        trees, info = checkpoint.load(path, like)
-        for key, value in run.items():
-            if info["run"].get(key) != value:
-                raise CheckpointError(
-                    f"{path}: was made with {key} {info['run'].get(key)}, now it is {value}; a run "
-                    "resumes with the data and options it began with"
-                )
-        self.model, self.state = trees["model"], trees["state"]
-        self.history = info["history"]
+    def _origin(
+        self, data: Dataset, validation: Dataset | None, batch_size: int, seed: int
+    ) -> dict[str, Any]:
+        """What a run must share with its continuation, as far as it can be told."""
+        return {
+            "seed": seed,
+            "batch_size": batch_size,
+            "data": data.fingerprint(),
+            "validation": validation.fingerprint() if validation is not None else None,
+            "loss": self.loss_name,
+            "metric": self.metric_name,
+            "l2": self.l2,
+        }
 
-    def _save(self, folder: Path, run: dict[str, Any]) -> None:
-        info = {"epoch": len(self.history), "history": self.history, "run": run}
-        trees = {"model": self.model, "state": self.state}
-        checkpoint.save(folder / "checkpoint.safetensors", trees, info)
-        # what follows is made of the checkpoint, for other readers
-        checkpoint.save(folder / "model.safetensors", {"": self.model}, {"epoch": info["epoch"]})
-        write_atomically(folder / "metrics.csv", _csv(self.history))
+    def _restore(self, folder: Path, origin: dict[str, Any]) -> None:
+        self.model, self.state, self.history = run.load(folder, self.model, self.state, origin)
+        run.derive(folder, self.model, self.history)
 
 
-def _csv(history: Sequence[Row]) -> bytes:
-    text = io.StringIO()
-    if history:
-        writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(history)
-    return text.getvalue().encode()
+def _divergence(what: str, where: str) -> DivergenceError:
+    return DivergenceError(
+        f"{what} in {where}: the learning rate is probably too high, try a tenth of it. Model and "
+        "checkpoint are as the epoch before left them."
+    )
 
 
 def _parts(n: int, size: int) -> Iterator[slice]:
@@ -254,5 +297,5 @@ def _named(name: str, table: dict[str, Any], what: str) -> Any:
 
 def _positive(**values: int) -> None:
     for name, value in values.items():
-        if value < 1:
+        if not isinstance(value, int | np.integer) or value < 1:
             raise ConfigError(f"{name}: expected a whole number of 1 or more, got {value}")

@@ -1,0 +1,60 @@
+"""What a person sees after training: data, network, figures, and where everything lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pullback.cli.config import Config
+from pullback.core import pytree
+from pullback.train import Source, Trainer
+from pullback.train.metrics import mae, rmse
+
+
+def describe(data: Source, name: str) -> str:
+    """Return what is learned from what, in a line."""
+    preprocessing = data.preprocessing
+    targets = ", ".join(target.name for target in preprocessing.targets)
+    return (
+        f"{name}: {len(data.train):,} rows to train, {len(data.validation):,} held out; "
+        f"{preprocessing.task} of {targets} from {preprocessing.width} inputs"
+    )
+
+
+def rows(
+    trainer: Trainer, config: Config, data: Source, name: str, folder: Path, seconds: float
+) -> list[tuple[str, str]]:
+    """Return the summary as pairs of label and text."""
+    preprocessing, history = data.preprocessing, trainer.history
+    widths = [preprocessing.width, *config.hidden, preprocessing.outputs]
+    parameters = sum(leaf.size for leaf in pytree.leaves(trainer.model))
+    layers = " - ".join(map(str, widths))
+    found = [
+        ("data", describe(data, name)),
+        ("network", f"{layers}, {config.activation}, {parameters:,} parameters"),
+        ("training", f"{len(history)} epochs; {seconds:.1f} s now"),
+    ]
+    key = f"validation_{trainer.metric_name}"
+    best = max(history, key=lambda row: row[key])
+    label, form = (
+        ("accuracy", "{:.2%}") if preprocessing.task == "classification" else ("R²", "{:.3f}")
+    )
+    last = form.format(history[-1][key])
+    when = f"best {form.format(best[key])} in epoch {int(best['epoch'])}"
+    found.append((label, f"{last} on held-out rows ({when})"))
+    if preprocessing.task == "regression":
+        predicted = preprocessing.in_units(trainer.predict(data.validation.inputs))
+        true = preprocessing.in_units(data.validation.targets)
+        for target, r, m in zip(
+            preprocessing.targets, rmse(predicted, true), mae(predicted, true), strict=True
+        ):
+            text = f"RMSE {_number(r)}, mean absolute error {_number(m)} on held-out rows"
+            found.append((target.name, text))
+    return [
+        *found,
+        ("model", str(folder / "model.safetensors")),
+        ("picture", str(folder / "curves.png")),
+    ]
+
+
+def _number(x: float) -> str:
+    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.4g}"
