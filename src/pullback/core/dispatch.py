@@ -64,23 +64,24 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: An
                     "without `out`; write np.where(mask, value, other) instead"
                 )
             result = np.where(where, result, out[0])
-    elif method == "reduce":
+    elif method == "reduce" and ufunc in reductions:
         options = dict(kwargs, axis=kwargs.get("axis", 0))
         if dtype is not None:
             options["dtype"] = dtype
         if where is not True:
             options["where"] = where
-        result = lookup(reductions, ufunc)(*inputs, **options)
-    elif method == "accumulate" and ufunc is np.add:
-        axis = kwargs.get("axis", 0)
-        result = lookup(functions, np.cumsum)(*inputs, axis=axis, dtype=dtype)
+        result = reductions[ufunc](*inputs, **options)
+    elif method == "accumulate" and ufunc in (np.add, np.multiply):
+        running = np.cumsum if ufunc is np.add else np.cumprod
+        result = functions[running](*inputs, axis=kwargs.get("axis", 0), dtype=dtype)
     elif method == "outer":
         a, b = map(as_operand, inputs)
         result = lookup(ufuncs, ufunc)(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
     else:
         raise NotDifferentiableError(
             f"np.{ufunc.__name__}.{method} has no derivative rule here; "
-            "known are calls, .reduce of add, multiply, maximum, minimum, add.accumulate and .outer"
+            "known are calls, .outer, .reduce of add, multiply, maximum, minimum, logical_and and "
+            "logical_or, and .accumulate of add and multiply"
         )
     if out is not None:
         return write_out(out[0], result)

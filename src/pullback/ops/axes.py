@@ -20,8 +20,11 @@ def one_axis(axis: Any, ndim: int) -> int:
 
 
 def all_axes(axis: Any, ndim: int) -> Axes:
-    """Return `axis`, an integer, a tuple or None for all, as sorted axes counted from the first."""
-    if axis is None:
+    """Return `axis`, an integer, a tuple or None for all, as sorted axes counted from the first.
+
+    As in NumPy's reductions, a 0-d array has axis 0 (and -1), though there is nothing along it.
+    """
+    if axis is None or (ndim == 0 and not isinstance(axis, (tuple, list)) and axis in (0, -1)):
         return tuple(range(ndim))
     given = axis if isinstance(axis, (tuple, list)) else (axis,)
     found = tuple(sorted(one_axis(a, ndim) for a in given))
@@ -44,4 +47,4 @@ def restore_axes(x: Any, shape: tuple[int, ...], axes: Axes, keepdims: bool) -> 
 
 def flag(keepdims: Any) -> bool:
     """Return NumPy's keepdims argument, which may be a marker for "not given"."""
-    return keepdims is True or (isinstance(keepdims, np.bool_) and bool(keepdims))
+    return keepdims is True or (keepdims is not np._NoValue and bool(keepdims))

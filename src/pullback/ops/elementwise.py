@@ -19,9 +19,16 @@ LOG2, LOG10 = float(np.log(2.0)), float(np.log(10.0))
 add = elementwise(np.add, 1, 1, notation=infix("+", 10))
 subtract = elementwise(np.subtract, 1, -1, notation=infix("-", 10))
 multiply = elementwise(np.multiply, lambda z, x, y: y, lambda z, x, y: x, notation=infix("*", 20))
+
+
+def _inverse(y: Any) -> Any:
+    """Return 1 / y; infinite for Python's zero as for NumPy's, which has warned already."""
+    return 1 / y if y.__class__ not in (int, float, complex) or y else float("inf")
+
+
 divide = elementwise(
     np.true_divide,
-    lambda z, x, y: 1 / y,
+    lambda z, x, y: _inverse(y),
     lambda z, x, y: -z / y,
     notation=infix("/", 20),
     domain=(REAL, NONZERO),

@@ -8,11 +8,11 @@ import numpy as np
 
 from pullback.core.aval import Aval
 from pullback.core.dispatch import implements, reductions
-from pullback.core.errors import NotDifferentiableError
+from pullback.core.errors import ShapeError
 from pullback.ops.axes import Axes, all_axes, flag, one_axis, reduced_shape, restore_axes
 from pullback.ops.families import general, linear
 
-_NOT_GIVEN = np._NoValue
+NOT_GIVEN = np._NoValue
 
 
 def _samples(rng: np.random.Generator) -> Any:
@@ -25,6 +25,12 @@ def _samples(rng: np.random.Generator) -> Any:
 
 def _sum_samples(rng: np.random.Generator) -> Any:
     return [*_samples(rng), ((np.zeros((0, 3)),), {"axis": (0,), "keepdims": False})]
+
+
+def _prod_samples(rng: np.random.Generator) -> Any:
+    zeros = np.array([[2.0, 0.0, -1.5], [0.0, 0.5, 0.0]])
+    some = [((zeros,), {"axis": axes, "keepdims": False}) for axes in ((1,), (0, 1))]
+    return [*_sum_samples(rng), *some]
 
 
 def _infer(x: Aval, axis: Axes, keepdims: bool) -> Aval:
@@ -44,18 +50,36 @@ def _spread(i: int, ct: Any, args: Any, params: Any) -> Any:
 sum_op = linear("sum", np.add.reduce, _spread, infer=_sum_infer, samples=_sum_samples)
 
 
-def _apply_where(a: Any, where: Any, fill: Any) -> Any:
-    return a if where is _NOT_GIVEN or where is True else np.where(where, a, fill)
+def is_masked(where: Any) -> bool:
+    """Whether NumPy's where argument is a mask."""
+    return where is not NOT_GIVEN and where is not True
 
 
-def _no_initial(name: str, initial: Any) -> None:
-    if initial is not _NOT_GIVEN and initial is not None:
-        raise NotDifferentiableError(
-            f"np.{name}(..., initial=) has no rule: combine the initial value with the result"
+def apply_where(a: Any, where: Any, fill: Any) -> Any:
+    """Return `a` with `fill`, which the reduction does not notice, where the mask is off."""
+    if not is_masked(where):
+        return a
+    mask = np.shape(where)
+    if np.broadcast_shapes(mask, a.shape) != a.shape:
+        raise ShapeError(
+            f"where: expected a mask that broadcasts to the array's shape {a.shape}, got one of "
+            f"shape {mask}; broadcast the array first, with np.broadcast_to"
         )
+    return np.where(where, a, fill)
 
 
-def _finish(result: Any, out: Any) -> Any:
+def is_given(initial: Any) -> bool:
+    """Whether NumPy's initial argument is a value."""
+    return initial is not NOT_GIVEN and initial is not None
+
+
+def _as(dtype: Any, initial: Any) -> Any:
+    """Return `initial` in the dtype of the result, which it does not change in NumPy either."""
+    return initial.astype(dtype) if hasattr(initial, "astype") else dtype.type(initial)
+
+
+def finish(result: Any, out: Any) -> Any:
+    """Write the result where NumPy's out argument asks for it."""
     if out is None:
         return result
     out[...] = result
@@ -65,79 +89,16 @@ def _finish(result: Any, out: Any) -> Any:
 @implements(np.sum)
 def sum(
     a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
-    initial: Any = _NOT_GIVEN, where: Any = _NOT_GIVEN,
+    initial: Any = NOT_GIVEN, where: Any = NOT_GIVEN,
 ) -> Any:  # fmt: skip
     """Sum over `axis`."""
-    a = _apply_where(a, where, 0)
+    a = apply_where(a, where, 0)
     if dtype is not None:
         a = np.astype(a, dtype)
     result = sum_op(a, axis=all_axes(axis, a.ndim), keepdims=flag(keepdims))
-    if initial is not _NOT_GIVEN:
-        result = result + initial
-    return _finish(result, out)
-
-
-def _count(a: Any, axes: Axes, where: Any) -> Any:
-    if where is not _NOT_GIVEN and where is not True:
-        return np.sum(np.broadcast_to(where, a.shape), axis=axes, keepdims=True)
-    count = 1
-    for i in axes:
-        count *= a.shape[i]
-    return count
-
-
-@implements(np.mean)
-def mean(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
-    *, where: Any = _NOT_GIVEN,
-) -> Any:  # fmt: skip
-    """Mean over `axis`; integers are averaged as float64."""
-    axes = all_axes(axis, a.ndim)
-    if dtype is None and a.dtype.kind not in "fc":
-        dtype = np.float64
-    total = np.sum(a, axis=axes, dtype=dtype, keepdims=True, where=where)
-    result = total / _count(a, axes, where)
-    return _finish(_drop(result, axes, flag(keepdims)), out)
-
-
-def _drop(x: Any, axes: Axes, keepdims: bool) -> Any:
-    return x if keepdims else np.reshape(x, reduced_shape(x.shape, axes, False))
-
-
-@implements(np.var)
-def var(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0,
-    keepdims: Any = False, *, where: Any = _NOT_GIVEN, mean: Any = _NOT_GIVEN,
-    correction: Any = _NOT_GIVEN,
-) -> Any:  # fmt: skip
-    """Variance over `axis`, divided by the count less `ddof`."""
-    axes = all_axes(axis, a.ndim)
-    if correction is not _NOT_GIVEN:
-        ddof = correction
-    if dtype is not None:
-        a = np.astype(a, dtype)
-    center = np.mean(a, axis=axes, keepdims=True, where=where) if mean is _NOT_GIVEN else mean
-    deviation = a - center
-    squares = np.real(deviation * np.conjugate(deviation))
-    total = np.sum(squares, axis=axes, keepdims=True, where=where)
-    result = total / (_count(a, axes, where) - ddof)
-    return _finish(_drop(result, axes, flag(keepdims)), out)
-
-
-@implements(np.std)
-def std(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0,
-    keepdims: Any = False, **options: Any,
-) -> Any:  # fmt: skip
-    """Standard deviation over `axis`; its gradient where all values are equal is 0."""
-    variance = np.var(a, axis, dtype, None, ddof, flag(keepdims), **options)
-    return _finish(_root(variance), out)
-
-
-def _root(x: Any) -> Any:
-    """Return the square root with derivative 0 at 0."""
-    zero = x == 0
-    return np.where(zero, 0, np.sqrt(np.where(zero, 1, x)))
+    if is_given(initial):
+        result = result + _as(result.dtype, initial)
+    return finish(result, out)
 
 
 # products
@@ -170,23 +131,28 @@ def _prod_jvp(tangents: Any, out: Any, args: Any, params: Any) -> Any:
 
 
 prod_op = general(
-    "prod", np.multiply.reduce, vjp=_prod_vjp, jvp=_prod_jvp, infer=_sum_infer, samples=_samples
+    "prod",
+    np.multiply.reduce,
+    vjp=_prod_vjp,
+    jvp=_prod_jvp,
+    infer=_sum_infer,
+    samples=_prod_samples,
 )
 
 
 @implements(np.prod)
 def prod(
     a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
-    initial: Any = _NOT_GIVEN, where: Any = _NOT_GIVEN,
+    initial: Any = NOT_GIVEN, where: Any = NOT_GIVEN,
 ) -> Any:  # fmt: skip
     """Product over `axis`; the gradient is right where elements are zero, too."""
-    a = _apply_where(a, where, 1)
+    a = apply_where(a, where, 1)
     if dtype is not None:
         a = np.astype(a, dtype)
     result = prod_op(a, axis=all_axes(axis, a.ndim), keepdims=flag(keepdims))
-    if initial is not _NOT_GIVEN:
-        result = result * initial
-    return _finish(result, out)
+    if is_given(initial):
+        result = result * _as(result.dtype, initial)
+    return finish(result, out)
 
 
 # extremes
@@ -215,7 +181,7 @@ def _extreme(name: str, ufunc: np.ufunc) -> Any:
         jvp=jvp,
         infer=_infer,
         samples=_samples,
-        undefined_at="ties: equal shares to all extreme elements, as in JAX",
+        undefined_at="ties: equal shares to all extreme elements, as in JAX; NaN: NaN",
     )
 
 
@@ -223,32 +189,56 @@ max_op = _extreme("max", np.maximum)
 min_op = _extreme("min", np.minimum)
 
 
-def _extreme_of(op: Any, name: str) -> Any:
+def _least(dtype: Any, sign: int) -> Any:
+    """Return the number of `dtype` that no element is below (sign -1) or above (sign 1)."""
+    if dtype.kind in "fc":
+        return sign * float("inf")
+    if dtype.kind == "b":
+        return sign > 0
+    return np.iinfo(dtype).max if sign > 0 else np.iinfo(dtype).min
+
+
+def _extreme_of(op: Any, name: str, pair: np.ufunc, sign: int) -> Any:
     def extreme(
         a: Any, axis: Any = None, out: Any = None, keepdims: Any = False,
-        initial: Any = _NOT_GIVEN, where: Any = _NOT_GIVEN,
+        initial: Any = NOT_GIVEN, where: Any = NOT_GIVEN, *, dtype: Any = None,
     ) -> Any:  # fmt: skip
-        _no_initial(name, initial)
-        if where is not _NOT_GIVEN and where is not True:
-            raise NotDifferentiableError(f"np.{name}(..., where=) has no rule: use np.where first")
-        axes = all_axes(axis, a.ndim)
+        axes, keepdims = all_axes(axis, a.ndim), flag(keepdims)
+        if dtype is not None:
+            a = np.astype(a, dtype)
+        if is_masked(where):
+            if not is_given(initial):
+                raise ValueError(
+                    f"{name}: where= needs initial=, the result where the mask leaves no element; "
+                    f"pass e.g. initial={sign}*np.inf"
+                )
+            a = apply_where(a, where, _least(a.dtype, sign))
         if 0 in [a.shape[i] for i in axes]:
-            raise ValueError(f"{name}: the axis to reduce has no elements (shape {a.shape})")
-        return _finish(op(a, axis=axes, keepdims=flag(keepdims)), out)
+            if not is_given(initial):
+                raise ValueError(
+                    f"{name}: expected at least one element along axis {axis}, got an array of "
+                    f"shape {a.shape}; pass initial=, the result where there are no elements"
+                )
+            empty = np.zeros(reduced_shape(a.shape, axes, keepdims), a.dtype)
+            return finish(empty + _as(a.dtype, initial), out)
+        result = op(a, axis=axes, keepdims=keepdims)
+        if is_given(initial):
+            result = pair(result, _as(a.dtype, initial))
+        return finish(result, out)
 
     extreme.__name__ = name
     extreme.__doc__ = f"Return the {name}imum over `axis`; ties share the gradient equally."
     return extreme
 
 
-implements(np.max, np.amax)(_extreme_of(max_op, "max"))
-implements(np.min, np.amin)(_extreme_of(min_op, "min"))
+largest = implements(np.max, np.amax)(_extreme_of(max_op, "max", np.maximum, -1))
+smallest = implements(np.min, np.amin)(_extreme_of(min_op, "min", np.minimum, 1))
 
 
 @implements(np.ptp)
 def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False) -> Any:
     """Return maximum minus minimum over `axis`."""
-    return _finish(
+    return finish(
         np.max(a, axis=axis, keepdims=flag(keepdims))
         - np.min(a, axis=axis, keepdims=flag(keepdims)),
         out,
@@ -273,18 +263,20 @@ argmax_op = _constant("argmax", np.argmax, _arg_infer, _arg_samples)
 argmin_op = _constant("argmin", np.argmin, _arg_infer, _arg_samples)
 
 
+def _only_axis(axis: Any, ndim: int) -> int | None:
+    return None if axis is None or (ndim == 0 and not all_axes(axis, 0)) else one_axis(axis, ndim)
+
+
 @implements(np.argmax)
 def argmax(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
     """Return the index of the largest element; piecewise constant."""
-    axis = None if axis is None else one_axis(axis, a.ndim)
-    return _finish(argmax_op(a, axis=axis, keepdims=flag(keepdims)), out)
+    return finish(argmax_op(a, axis=_only_axis(axis, a.ndim), keepdims=flag(keepdims)), out)
 
 
 @implements(np.argmin)
 def argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> Any:
     """Return the index of the smallest element; piecewise constant."""
-    axis = None if axis is None else one_axis(axis, a.ndim)
-    return _finish(argmin_op(a, axis=axis, keepdims=flag(keepdims)), out)
+    return finish(argmin_op(a, axis=_only_axis(axis, a.ndim), keepdims=flag(keepdims)), out)
 
 
 def _bool_infer(x: Aval, axis: Axes, keepdims: bool) -> Aval:
@@ -303,16 +295,22 @@ all_op = _constant("all", _all, _bool_infer, _samples)
 any_op = _constant("any", _any, _bool_infer, _samples)
 
 
-@implements(np.all)
-def all(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
-    """Whether all elements are true; piecewise constant."""
-    return _finish(all_op(a, axis=all_axes(axis, a.ndim), keepdims=flag(keepdims)), out)
+def _test_of(op: Any, pair: np.ufunc, neutral: bool) -> Any:
+    def test(
+        a: Any, axis: Any = None, out: Any = None, keepdims: Any = False,
+        *, where: Any = NOT_GIVEN, initial: Any = NOT_GIVEN, dtype: Any = None,
+    ) -> Any:  # fmt: skip
+        a = apply_where(a, where, neutral)
+        result = op(a, axis=all_axes(axis, a.ndim), keepdims=flag(keepdims))
+        return finish(pair(result, bool(initial)) if is_given(initial) else result, out)
+
+    test.__name__ = op.name
+    test.__doc__ = f"Whether {op.name} of the elements are true; piecewise constant."
+    return test
 
 
-@implements(np.any)
-def any(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
-    """Whether any element is true; piecewise constant."""
-    return _finish(any_op(a, axis=all_axes(axis, a.ndim), keepdims=flag(keepdims)), out)
+every = implements(np.all)(_test_of(all_op, np.logical_and, True))
+some = implements(np.any)(_test_of(any_op, np.logical_or, False))
 
 
 @implements(np.count_nonzero)
@@ -325,9 +323,9 @@ reductions.update(
     {
         np.add: sum,
         np.multiply: prod,
-        np.maximum: _extreme_of(max_op, "max"),
-        np.minimum: _extreme_of(min_op, "min"),
-        np.logical_and: all,
-        np.logical_or: any,
+        np.maximum: largest,
+        np.minimum: smallest,
+        np.logical_and: every,
+        np.logical_or: some,
     }
 )

@@ -1,4 +1,4 @@
-"""Sorting: a permutation of the elements, so its transpose is the permutation back."""
+"""Sorting and order statistics: a permutation of the elements, and its transpose back."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import numpy as np
 
 from pullback.core.aval import Aval
 from pullback.core.dispatch import implements
-from pullback.ops.axes import one_axis
+from pullback.core.errors import NotDifferentiableError
+from pullback.core.tracer import Tracer
+from pullback.ops.axes import all_axes, flag, one_axis, reduced_shape
 from pullback.ops.families import general
+from pullback.ops.reduce import finish
 
 argsort_op = general(
     "argsort",
@@ -17,36 +20,134 @@ argsort_op = general(
     vjp=None,
     jvp=None,
     infer=lambda x, axis, kind: Aval(x.shape, np.intp),
-    samples=lambda rng: [((rng.normal(size=(3, 4)),), {"axis": 1, "kind": "stable"})],
+    samples=lambda rng: [
+        ((rng.normal(size=(3, 4)),), {"axis": 1, "kind": "stable"}),
+        ((rng.normal(size=(3, 4)),), {"axis": 0, "kind": "stable"}),
+        ((np.array([2.0, 1.0, 2.0, 1.0]),), {"axis": 0, "kind": "stable"}),
+        ((np.zeros((0, 2)),), {"axis": 1, "kind": "stable"}),
+    ],
 )
+
+
+def _no_fields(order: Any) -> None:
+    if order is not None:
+        raise ValueError(f"order: expected None, for an array without fields, got {order!r}")
 
 
 @implements(np.argsort)
 def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, **options: Any) -> Any:
     """Return the order that sorts along `axis`; piecewise constant. Ties keep their order."""
-    if axis is None:
-        a, axis = np.ravel(a), 0
-    return argsort_op(a, axis=one_axis(axis, a.ndim), kind=kind or "stable")
+    _no_fields(order)
+    if axis is None or a.ndim == 0:
+        a, axis = np.ravel(a), 0 if axis is None else axis
+    return argsort_op(a, axis=one_axis(axis, a.ndim), kind="stable")
 
 
 @implements(np.sort)
 def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, **options: Any) -> Any:
     """Sort along `axis`; of equal elements the first keeps its place in the gradient."""
+    _no_fields(order)
     if axis is None:
         a, axis = np.ravel(a), 0
-    return np.take_along_axis(a, np.argsort(a, axis=axis, kind="stable"), axis=axis)
+    return np.take_along_axis(a, np.argsort(a, axis=axis), axis=axis)
+
+
+@implements(np.partition)
+def partition(
+    a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", order: Any = None
+) -> Any:
+    """Put the elements at `kth` in their sorted places; here by sorting them all."""
+    _check_places(a, kth, axis)
+    return np.sort(a, axis=axis, order=order)
+
+
+@implements(np.argpartition)
+def argpartition(
+    a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", order: Any = None
+) -> Any:
+    """Return an order that puts the elements at `kth` in their sorted places."""
+    _check_places(a, kth, axis)
+    return np.argsort(a, axis=axis, order=order)
+
+
+def _check_places(a: Any, kth: Any, axis: Any) -> None:
+    n = a.size if axis is None else a.shape[one_axis(axis, a.ndim)]
+    places = np.asarray(kth)
+    if np.any((places < -n) | (places >= n)):
+        raise ValueError(f"kth: expected places from {-n} to {n - 1}, got {kth}")
+
+
+def _sorted_last(a: Any, axes: tuple[int, ...]) -> Any:
+    """Return `a` sorted along `axes`, which become its last one."""
+    kept = [i for i in range(a.ndim) if i not in axes]
+    length = 1
+    for i in axes:
+        length *= a.shape[i]
+    rows = np.reshape(np.transpose(a, (*kept, *axes)), (*[a.shape[i] for i in kept], length))
+    return np.sort(rows, axis=-1)
+
+
+def _spoil(result: Any, ordered: Any) -> Any:
+    """Return NaN where there are any; sorting puts them last."""
+    if ordered.dtype.kind not in "fc" or ordered.shape[-1] == 0:
+        return result
+    return np.where(np.isnan(ordered[..., -1]), np.nan, result)
 
 
 @implements(np.median)
-def median(a: Any, axis: Any = None, out: Any = None, *args: Any, keepdims: bool = False) -> Any:
-    """Return the middle value, or the mean of the two in the middle."""
-    if axis is None:
-        flat = np.median(np.ravel(a), axis=0)
-        return np.reshape(flat, (1,) * a.ndim) if keepdims else flat
-    axis = one_axis(axis, a.ndim)
-    ordered = np.sort(a, axis=axis)
-    n = a.shape[axis]
-    low = np.take(ordered, [(n - 1) // 2], axis=axis)
-    high = np.take(ordered, [n // 2], axis=axis)
-    middle = (low + high) / 2
-    return middle if keepdims else np.squeeze(middle, axis=axis)
+def median(
+    a: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False, keepdims: Any = False
+) -> Any:
+    """Return the middle value, or the mean of the two in the middle; NaN if there is any."""
+    axes = all_axes(axis, a.ndim)
+    ordered = _sorted_last(a, axes)
+    n = ordered.shape[-1]
+    middle = np.mean(ordered[..., max(n - 1, 0) // 2 : n // 2 + 1], axis=-1)
+    result = _spoil(middle, ordered)
+    if flag(keepdims):
+        result = np.reshape(result, reduced_shape(a.shape, axes, True))
+    return finish(result, out)
+
+
+@implements(np.quantile)
+def quantile(
+    a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False,
+    method: str = "linear", keepdims: Any = False, *, weights: Any = None,
+    interpolation: Any = None,
+) -> Any:  # fmt: skip
+    """Return quantiles, between two elements by linear interpolation; NaN if there is any."""
+    if method != "linear" or weights is not None or interpolation is not None:
+        raise NotDifferentiableError(
+            "np.quantile: only method='linear' without weights has a derivative rule"
+        )
+    if isinstance(q, Tracer):
+        raise NotDifferentiableError(
+            "q: expected constant quantiles, got a traced array; use pb.stop_gradient on it, or "
+            "float(q) where it has a concrete value"
+        )
+    axes = all_axes(axis, a.ndim)
+    ordered = _sorted_last(a, axes)
+    levels = np.asarray(q, dtype=np.float64)
+    if not np.all((levels >= 0) & (levels <= 1)):
+        raise ValueError(f"q: expected numbers from 0 to 1 (0 to 100 for a percentile), got {q}")
+    if ordered.shape[-1] == 0:
+        raise ValueError(f"a: expected at least one element to reduce, got shape {a.shape}")
+    place = levels * (ordered.shape[-1] - 1)
+    below = np.floor(place).astype(np.intp)
+    above = np.ceil(place).astype(np.intp)
+    dtype = a.dtype if a.dtype.kind in "fc" else np.dtype(np.float64)
+    fraction = (place - below).astype(dtype)
+    low, high = (np.take(ordered, at, axis=-1) for at in (below, above))
+    between = low + (high - low) * fraction
+    last = tuple(range(between.ndim - levels.ndim, between.ndim))
+    between = np.moveaxis(between, last, range(levels.ndim))  # q's axes come first
+    result = _spoil(between, ordered)
+    if flag(keepdims):
+        result = np.reshape(result, (*levels.shape, *reduced_shape(a.shape, axes, True)))
+    return finish(result, out)
+
+
+@implements(np.percentile)
+def percentile(a: Any, q: Any, *args: Any, **options: Any) -> Any:
+    """Return percentiles, as np.quantile of q / 100."""
+    return np.quantile(a, np.true_divide(q, 100), *args, **options)
