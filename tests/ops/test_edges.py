@@ -33,7 +33,7 @@ CONVENTIONS = {
     "abs at -0": (np.abs, [-0.0], [0.0]),
     "fabs at 0": (np.fabs, [0.0], [0.0]),
     "sign at 0": (np.sign, [0.0], [0.0]),
-    "heaviside at 0": (np.heaviside, [0.0, 0.5], [0.0, 0.0]),
+    "heaviside at 0": (np.heaviside, [0.0, 0.5], [0.0, 1.0]),
     "clip on the edge": (
         lambda x: np.clip(x, -1, 1),
         [np.array([-2.0, -1, 0, 1])],
@@ -325,3 +325,15 @@ def test_errors_say_what_is_wrong(case):
     call, kind, message = ERRORS[case]
     with pytest.raises(kind, match=message):
         call()
+
+
+def test_a_power_at_exponent_zero_has_its_mixed_second_derivative():
+    hessian = pb.hessian(lambda v: np.power(v[0], v[1]))(np.array([2.0, 0.0]))
+    np.testing.assert_allclose(hessian, [[0, 0.5], [0.5, np.log(2.0) ** 2]])
+
+
+def test_a_term_of_weight_zero_counts_for_nothing_in_logsumexp():
+    a, b = np.array([np.inf, 1.0]), np.array([0.0, 1.0])
+    value, slope = pb.value_and_grad(lambda a: logsumexp(a, b=b))(a)
+    assert value == 1.0
+    np.testing.assert_array_equal(slope, [0, 1])

@@ -145,3 +145,37 @@ def test_fetch_keeps_only_what_has_the_right_checksum(tmp_path, monkeypatch):
     (source / "b.gz").unlink()
     with pytest.raises(DataError, match="the download failed"):
         mnist.fetch(tmp_path / "data", said.append)
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2,3\n4,5,6\n", "a,b\n1,2\n4,5,6\n"])
+def test_rows_longer_than_the_header_are_refused(tmp_path, text):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match="expected a CSV or Parquet table"):
+        read_table(path)
+
+
+def test_a_trailing_comma_in_every_row_shifts_no_column(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,2,\n4,5,\n")
+    assert read_table(path)["a"].tolist() == [1, 4]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_class_that_only_the_held_out_rows_have_is_known(tmp_path, seed):
+    rows = [f"{i},{'odd' if i % 2 else 'even'}" for i in range(20)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["x,y", *rows, "20,rare"]))
+    source = load(str(path), ["y"], seed=seed, validation=0.5)
+    assert source.preprocessing.targets[0].classes == ("even", "odd", "rare")
+
+
+def test_errors_name_the_row_in_the_file_though_rows_are_shuffled(tmp_path):
+    rows = [f"{i},{i * 1.5}" for i in range(30)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["x,y", *rows, "inf,3"]))
+    with pytest.raises(DataError, match="got infinity in row 30"):
+        load(str(path), ["y"])
+    path.write_text("\n".join(["x,y", *rows, "1,"]))
+    with pytest.raises(DataError, match="got none in row 30"):
+        load(str(path), ["y"])

@@ -44,7 +44,9 @@ copysign = elementwise(
     None,
     undefined_at="x = 0: 0",
 )
-heaviside = elementwise(np.heaviside, None, None, undefined_at="x = 0: 0")
+heaviside = elementwise(
+    np.heaviside, None, lambda z, x, h: np.equal(x, 0).astype(z.dtype), undefined_at="x = 0: 0 in x"
+)
 
 _FRACTIONS = "x / y whole: as from the right; y = 0: NaN"
 remainder = elementwise(

@@ -48,7 +48,7 @@ reciprocal = elementwise(
 def _power_slope(z: Any, x: Any, y: Any) -> Any:
     if isinstance(y, (int, float)):
         return y * x ** (y - 1) if y != 0 else np.zeros_like(x)
-    return y * power(x, np.where(y == 0, 1, y - 1))  # 0 * 0**-1 would be NaN
+    return y * power(x, np.where((x == 0) & (y == 0), 1, y - 1))  # 0 * 0**-1 would be NaN
 
 
 def _power_log(z: Any, x: Any, y: Any) -> Any:

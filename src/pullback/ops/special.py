@@ -111,6 +111,8 @@ def logsumexp(
     """Return log(sum(b * exp(a))) without overflow."""
     if return_sign:
         raise NotDifferentiableError("logsumexp(return_sign=True) has no derivative rule")
+    if b is not None:  # a term of weight 0 counts for nothing, however large
+        a = np.where((np.equal(b, 0)) & (a == float("inf")), float("-inf"), a)
     largest = _constant_max(a, axis)
     terms = np.exp(a - largest)
     total = np.sum(terms if b is None else b * terms, axis=axis, keepdims=True)

@@ -16,7 +16,7 @@ from pullback.core import pytree
 from pullback.core.errors import CheckpointError
 from pullback.train.files import write_atomically
 
-FORMAT = "pullback 1"
+METADATA, FORMAT = "pullback", 1
 
 
 def save(path: Path, trees: dict[str, Any], info: dict[str, Any]) -> None:
@@ -28,7 +28,9 @@ def save(path: Path, trees: dict[str, Any], info: dict[str, Any]) -> None:
         for prefix, tree in trees.items()
         for name, leaf in zip(_names(tree), pytree.leaves(tree), strict=True)
     }
-    content = to_bytes(tensors, metadata={"format": FORMAT, "info": json.dumps(info)})
+    # one entry, since safetensors writes several in any order: equal runs make equal files
+    metadata = {METADATA: json.dumps({"format": FORMAT, **info})}
+    content = to_bytes(tensors, metadata=metadata)
     write_atomically(path, content)
 
 
@@ -86,12 +88,15 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             f"{path}: expected a safetensors checkpoint, but it is truncated or foreign ({error}); "
             "restore it from a copy, or train again into another folder"
         ) from None
-    if metadata.get("format") != FORMAT:
+    if METADATA not in metadata:
         raise CheckpointError(f"{path}: a safetensors file, but not one that pullback wrote")
     try:
-        info = json.loads(metadata["info"])
-    except (KeyError, ValueError):
+        info = json.loads(metadata[METADATA])
+        form = info["format"]
+    except (KeyError, TypeError, ValueError):
         raise CheckpointError(f"{path}: its metadata is damaged; train again") from None
+    if form != FORMAT:
+        raise CheckpointError(f"{path}: expected format {FORMAT}, got {form}; update pullback")
     return tensors, info
 
 

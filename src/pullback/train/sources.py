@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ def from_frame(
         )
     order = np.random.default_rng(seed).permutation(len(frame))
     rest, held = frame.iloc[order[held_out:]], frame.iloc[order[:held_out]]
-    preprocessing = TablePreprocessor.fit(rest, target, task)
+    preprocessing = TablePreprocessor.fit(rest, target, task, classes_in=frame)
     return Source(name, preprocessing.transform(rest), preprocessing.transform(held), preprocessing)
 
 
@@ -97,13 +98,20 @@ def read_table(path: str | Path) -> pd.DataFrame:
         if path.suffix.lower() in (".parquet", ".pq"):
             frame = pandas.read_parquet(path)
         else:
-            frame = pandas.read_csv(path, skipinitialspace=True)
+            frame = _read_csv(pandas, path)
     except Exception as error:  # pandas and its engines raise many kinds
         raise DataError(f"{path}: expected a CSV or Parquet table, got {error}") from None
     if len(frame) == 0:
         raise DataError(f"{path}: the table has no rows; expected at least one")
     frame.columns = frame.columns.map(str)
     return frame  # type: ignore[no-any-return]
+
+
+def _read_csv(pandas: Any, path: Path) -> Any:
+    with warnings.catch_warnings():
+        # a row longer than the header would shift or cut the columns with no more than a warning
+        warnings.simplefilter("error", pandas.errors.ParserWarning)
+        return pandas.read_csv(path, skipinitialspace=True, index_col=False)
 
 
 def _frame(source: str) -> tuple[pd.DataFrame, list[str] | None]:

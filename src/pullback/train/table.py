@@ -6,6 +6,7 @@ Everything is learned from the training rows alone and stored with the model.
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -81,12 +82,14 @@ class TablePreprocessor:
         frame: pd.DataFrame,
         target: Sequence[str],
         task: Literal["auto", "regression", "classification"] = "auto",
+        classes_in: pd.DataFrame | None = None,
     ) -> TablePreprocessor:
         """Learn from the training rows `frame` how to turn its columns into arrays.
 
         `target` names the columns to predict; all others are features. With task "auto" a single
         target is classified if it holds text, booleans, or whole numbers that repeat, of at
-        most 20 values.
+        most 20 values. The classes are those in `classes_in`, all rows there are, so that one
+        which chance left out of the training rows is known too.
         Raises DataError for unknown or unusable columns.
         """
         if len(frame) == 0:
@@ -99,9 +102,10 @@ class TablePreprocessor:
         features = [f for f in (_learn(frame[name], name) for name in names) if f is not None]
         if not features:
             raise DataError("the table has no usable feature besides the target")
-        kind = _task_of(frame, target) if task == "auto" else task
+        whole = frame if classes_in is None else classes_in
+        kind = _task_of(whole, target) if task == "auto" else task
         if kind == "classification":
-            return cls(kind, tuple(features), (_learn_classes(frame, target),))
+            return cls(kind, tuple(features), (_learn_classes(whole, target),))
         return cls(kind, tuple(features), tuple(_learn_number(frame[t], t) for t in target))
 
     @property
@@ -133,7 +137,7 @@ class TablePreprocessor:
             if unknown:
                 raise DataError(
                     f"target {target.name!r}: expected one of {', '.join(target.classes)}, got "
-                    f"{unknown[0]!r}, which does not occur in the training part"
+                    f"{unknown[0]!r}, which the model was not trained for"
                 )
             labels = np.array([known[str(value)] for value in texts], np.int64)
             return Dataset(inputs, labels, classes=len(known))
@@ -171,6 +175,11 @@ def _require(names: Sequence[str], frame: pd.DataFrame) -> None:
             raise DataError(f"column {name!r} is not in the table, which has {present}{hint}")
 
 
+def _row(column: Any, wrong: Any) -> str:
+    """Name the first row that is wrong by the table's own index, which shuffling leaves alone."""
+    return f"row {column.index[int(np.argmax(wrong))]} (the first is row 0)"
+
+
 def _is_numeric(column: Any) -> bool:
     from pandas.api import types
 
@@ -196,12 +205,13 @@ def _as_numbers(column: Any, name: str) -> Any:
         numbers = pd.to_numeric(column, errors="coerce")
         wrong = column[numbers.isna() & ~column.isna()]
         if len(wrong):
-            raise DataError(f"column {name!r}: expected numbers, got {wrong.iloc[0]!r}")
+            where = _row(column, column.isin(wrong).to_numpy())
+            raise DataError(f"column {name!r}: expected numbers, got {wrong.iloc[0]!r} in {where}")
         column = numbers
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     if np.isinf(values).any():
-        row = int(np.argwhere(np.isinf(values))[0][0])
-        raise DataError(f"column {name!r}: expected finite numbers, got infinity in row {row}")
+        where = _row(column, np.isinf(values))
+        raise DataError(f"column {name!r}: expected finite numbers, got infinity in {where}")
     return values
 
 
@@ -210,10 +220,10 @@ def _learn(column: Any, name: str) -> Feature | None:
     if column.isna().all():
         return None
     if not _is_numeric(column):
-        counts = column.dropna().astype(str).value_counts()
+        counts = Counter(text for text in _as_text(column) if text is not None)
         if len(counts) < 2 and not column.isna().any():
             return None
-        kept = sorted(counts.index[:MOST_CATEGORIES])
+        kept = sorted(sorted(counts, key=lambda text: (-counts[text], text))[:MOST_CATEGORIES])
         return Feature(name, "categorical", categories=tuple(kept))
     values = _as_numbers(column, name)
     present = values[~np.isnan(values)]
@@ -241,9 +251,8 @@ def _task_of(frame: Any, target: Sequence[str]) -> Task:
 def _no_missing(column: Any, name: str) -> None:
     missing = column.isna().to_numpy()
     if missing.any():
-        row = int(np.argwhere(missing)[0][0])
         raise DataError(
-            f"target {name!r}: expected a value in every row, got none in row {row} "
+            f"target {name!r}: expected a value in every row, got none in {_row(column, missing)} "
             f"({int(missing.sum())} in all); remove these rows"
         )
 
