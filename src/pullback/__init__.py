@@ -31,6 +31,7 @@ from pullback.transform import (
     trace,
     value_and_grad,
     vjp,
+    vmap,
 )
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ __all__ = [
     "tree",
     "value_and_grad",
     "vjp",
+    "vmap",
 ]
 
 _dispatch.deferred.append("pullback.ops.special")

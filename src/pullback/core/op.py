@@ -14,6 +14,7 @@ from pullback.core.tracer import highest_trace
 Vjp = Callable[[int, Any, Any, Sequence[Any], Mapping[str, Any]], Any]
 VjpAll = Callable[[Any, Any, Sequence[Any], Mapping[str, Any]], Sequence[Any]]
 Jvp = Callable[[Sequence[Any], Any, Sequence[Any], Mapping[str, Any]], Any]
+Batch = Callable[[Sequence[Any], Sequence[bool], Mapping[str, Any]], Any]
 Samples = Callable[[np.random.Generator], Sequence[tuple[tuple[Any, ...], dict[str, Any]]]]
 
 
@@ -48,8 +49,10 @@ class Op:
     `forward(*arrays, **params)` computes with NumPy; `infer(*avals, **params)` gives the abstract
     result; `vjp(i, cotangent, out, args, params)` is the cotangent of argument `i`, or None where
     it is zero; `jvp(tangents, out, args, params)` the tangent of the result (a tangent None is
-    zero). `vjp` and `jvp` are None for a piecewise constant operation. `samples(rng)` draws valid
-    arguments, `undefined_at` says where the derivative is not unique and the convention taken.
+    zero). `vjp` and `jvp` are None for a piecewise constant operation.
+    `batch(args, batched, params)` runs it for many arguments at once: those that are `batched` have
+    the batch as their first axis, and so has the result. `samples(rng)` draws valid arguments,
+    `undefined_at` says where the derivative is not unique and the convention taken.
     `vjp_all(cotangent, out, args, params)` gives all cotangents at once where they share work.
     """
 
@@ -59,6 +62,7 @@ class Op:
     infer: Callable[..., Aval | tuple[Aval, ...]]
     vjp: Vjp | None
     jvp: Jvp | None
+    batch: Batch
     notation: Notation
     samples: Samples
     undefined_at: str

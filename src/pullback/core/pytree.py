@@ -83,6 +83,26 @@ def match(wanted: Structure, tree: Any, name: str) -> list[Any]:
     return found
 
 
+def spread_prefix(prefix: Any, tree: Any, name: str) -> list[Any]:
+    """Return one leaf of `prefix`, which may be None, for each leaf of `tree` below it.
+
+    Raises TreeError naming `name` where `prefix` has containers that `tree` has not.
+
+    >>> spread_prefix((0, None), ([1, 2], {"a": 3}), "axes")
+    [0, 0, None]
+    """
+    options: Any = {"none_is_leaf": True, "namespace": NAMESPACE}
+    try:
+        spread = optree.broadcast_prefix(prefix, tree, **options)
+    except ValueError:
+        raise TreeError(
+            f"{name}: expected the containers of the tree it is for, "
+            f"{_show(structure(tree))}, or the outer ones of them, got {prefix!r}"
+        ) from None
+    below = optree.tree_leaves(tree, **options)
+    return [entry for entry, leaf in zip(spread, below, strict=True) if leaf is not None]
+
+
 def register(
     cls: type[Any],
     flatten: Callable[[Any], tuple[Iterable[Any], Any, Iterable[Any]]],

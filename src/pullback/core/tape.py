@@ -199,6 +199,7 @@ item = define(
         infer=_item_aval,
         vjp=lambda i, ct, out, args, params: None,  # the backward pass fills the slots itself
         jvp=lambda tangents, out, args, params: tangents[0][params["index"]],
+        batch=lambda args, batched, params: args[0][params["index"]],
         notation=call("item"),
         samples=lambda rng: [],
         undefined_at="",

@@ -35,6 +35,12 @@ _LOST = (
     "constant, use float(x) or x.tolist()"
 )
 
+_LOST_INDEX = (
+    "a traced array of integers or booleans was to be turned into a plain numpy array, of which "
+    "the numbers are not known here. Where it is an index into a plain array, array[index], write "
+    "pb.numpy.take(array, index, axis=0); for a mask write np.where(mask, array, 0)"
+)
+
 
 class Trace:
     """What operations do with the tracers of one transformation."""
@@ -153,7 +159,7 @@ class Tracer:
         return rule(*args, **kwargs)
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        raise TracerError(_LOST)
+        raise TracerError(_LOST if self.dtype.kind in "fc" else _LOST_INDEX)
 
     # numbers
 

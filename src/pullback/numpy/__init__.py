@@ -64,6 +64,20 @@ def asarray(object: Any, dtype: Any = None) -> Any:
     return array(object, dtype=dtype)
 
 
+def take(a: Any, indices: Any, axis: Any = None, mode: str = "raise") -> Any:
+    """Return elements of `a`, an array or traced, at `indices`, which may be traced too.
+
+    NumPy's own take, and indexing, do not notice that the index into a plain array is traced.
+
+    >>> import numpy as np, pullback as pb
+    >>> table = np.array([10.0, 20.0, 30.0])
+    >>> pb.vmap(lambda i: pb.numpy.take(table, i))(np.array([2, 0]))
+    array([30., 10.])
+    """
+    return _dispatch.functions[_np.take](_np.asarray(a) if isinstance(a, list) else a,
+                                         indices, axis=axis, mode=mode)  # fmt: skip
+
+
 def __getattr__(name: str) -> Any:
     if name == "random":
         return _importlib.import_module("pullback.numpy.random")

@@ -9,6 +9,7 @@ import numpy as np
 from pullback.core.aval import Aval, result_type
 from pullback.core.dispatch import as_operand, functions, implements, ufuncs
 from pullback.core.op import Notation, infix, prefix
+from pullback.ops.batching import pointwise
 from pullback.ops.families import broadcast_shapes, elementwise, linear
 
 
@@ -118,6 +119,7 @@ choose_where = linear(
     np.where,
     lambda i, ct, args, params: np.where(args[0], ct, 0) if i == 1 else np.where(args[0], 0, ct),
     infer=_where_infer,
+    batch=pointwise("where"),
     samples=_where_samples,
     arguments=(1, 2),
 )

@@ -13,6 +13,7 @@ import numpy as np
 from pullback.core.aval import Aval, is_differentiable
 from pullback.core.dispatch import functions, implements, ufuncs
 from pullback.core.op import call
+from pullback.ops.batching import pointwise
 from pullback.ops.comparison import absolute
 from pullback.ops.families import general, linear, same_as_first
 
@@ -33,6 +34,7 @@ real_part = linear(
     np.real,
     lambda i, ct, args, params: ct,
     infer=_real_aval,
+    batch=pointwise("real"),
     samples=_complex_samples,
 )
 imaginary_part = linear(
@@ -40,6 +42,7 @@ imaginary_part = linear(
     np.imag,
     lambda i, ct, args, params: ct * -1j,
     infer=_real_aval,
+    batch=pointwise("imag"),
     samples=_complex_samples,
 )
 conjugate = linear(
@@ -47,6 +50,7 @@ conjugate = linear(
     np.conjugate,
     lambda i, ct, args, params: np.conjugate(ct),
     infer=same_as_first,
+    batch=pointwise("conjugate"),
     samples=_complex_samples,
 )
 
@@ -64,6 +68,7 @@ complex_absolute = general(
         np.conjugate(_unit(args[0], out)) * tangents[0]
     ),
     infer=_real_aval,
+    batch=pointwise("complex_absolute"),
     samples=_complex_samples,
     notation=call("abs"),
     undefined_at="x = 0: 0",
@@ -110,6 +115,7 @@ cast = linear(
     lambda x, dtype: np.asarray(x).astype(dtype)[()],
     lambda i, ct, args, params: ct,
     infer=lambda x, dtype: Aval(x.shape, dtype),
+    batch=pointwise("astype"),
     samples=_cast_samples,
 )
 discrete_cast = general(
@@ -118,6 +124,7 @@ discrete_cast = general(
     vjp=None,
     jvp=None,
     infer=lambda x, dtype: Aval(x.shape, dtype),
+    batch=pointwise("discrete_astype"),
     samples=lambda rng: [((rng.normal(size=(2, 3)),), {"dtype": np.dtype(np.int64)})],
     notation=call("astype"),
 )

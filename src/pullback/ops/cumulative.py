@@ -9,6 +9,7 @@ import numpy as np
 from pullback.core.aval import Aval
 from pullback.core.dispatch import implements
 from pullback.ops.axes import one_axis
+from pullback.ops.batching import along
 from pullback.ops.families import general, linear
 
 
@@ -35,6 +36,7 @@ cumsum_op = linear(
     lambda x, axis: np.add.accumulate(x, axis=axis),
     lambda i, ct, args, params: _reversed_sum(ct, params["axis"]),
     infer=_infer,
+    batch=along("cumsum", "axis"),
     samples=_samples,
 )
 
@@ -81,6 +83,7 @@ cumprod_op = general(
     vjp=_cumprod_vjp,
     jvp=_cumprod_jvp,
     infer=_infer,
+    batch=along("cumprod", "axis"),
     samples=_samples,
 )
 

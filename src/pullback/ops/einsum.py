@@ -106,6 +106,13 @@ def _jvp(tangents: Any, out: Any, args: Any, params: Any) -> Any:
     return total
 
 
+def _batch(args: Any, batched: Any, params: Any) -> Any:
+    operands, result = params["operands"], params["result"]
+    new = next(c for c in string.ascii_letters if c not in "".join((*operands, result)))
+    grown = tuple(new + o if b else o for o, b in zip(operands, batched, strict=True))
+    return einsum_op(*args, operands=grown, result=new + result)
+
+
 def _samples(rng: np.random.Generator) -> Any:
     cases: list[tuple[tuple[str, ...], str, list[tuple[int, ...]]]] = [
         (("ij", "jk"), "ik", [(2, 3), (3, 4)]),
@@ -123,7 +130,7 @@ def _samples(rng: np.random.Generator) -> Any:
 
 
 einsum_op = define(
-    Op("einsum", "general", _forward, _infer, _vjp, _jvp, call("einsum"), _samples, "")
+    Op("einsum", "general", _forward, _infer, _vjp, _jvp, _batch, call("einsum"), _samples, "")
 )
 
 

@@ -15,7 +15,8 @@ import numpy as np
 from pullback.core.aval import Aval, DType, aval_of, promotion_key, result_type
 from pullback.core.dispatch import ufuncs
 from pullback.core.errors import DTypeError, ShapeError
-from pullback.core.op import Jvp, Notation, Op, Samples, Vjp, call, define
+from pullback.core.op import Batch, Jvp, Notation, Op, Samples, Vjp, call, define
+from pullback.ops.batching import pointwise
 
 Derivative = Callable[..., Any] | float | None
 Interval = tuple[float, float]
@@ -80,6 +81,7 @@ def elementwise(
         infer=infer,
         vjp=None if constant else vjp,
         jvp=None if constant else jvp,
+        batch=pointwise(op_name),
         notation=notation or call(op_name),
         samples=samples,
         undefined_at=undefined_at,
@@ -95,6 +97,7 @@ def linear(
     transpose: Callable[[int, Any, Sequence[Any], Mapping[str, Any]], Any],
     *,
     infer: Callable[..., Aval],
+    batch: Batch,
     samples: Samples,
     arguments: Sequence[int] | None = (0,),
     notation: Notation | None = None,
@@ -121,7 +124,7 @@ def linear(
         ]
         return op(*pushed, **params)
 
-    op = Op(name, "linear", forward, infer, vjp, jvp, notation or call(name), samples, "")
+    op = Op(name, "linear", forward, infer, vjp, jvp, batch, notation or call(name), samples, "")
     return define(op)
 
 
@@ -132,6 +135,7 @@ def bilinear(
     transpose_second: Callable[..., Any],
     *,
     infer: Callable[..., Aval],
+    batch: Batch,
     samples: Samples,
     notation: Notation | None = None,
 ) -> Op:
@@ -152,7 +156,7 @@ def bilinear(
             return second if first is None else first
         return first + second
 
-    op = Op(name, "bilinear", forward, infer, vjp, jvp, notation or call(name), samples, "")
+    op = Op(name, "bilinear", forward, infer, vjp, jvp, batch, notation or call(name), samples, "")
     return define(op)
 
 
@@ -163,13 +167,15 @@ def general(
     vjp: Vjp | None,
     jvp: Jvp | None,
     infer: Callable[..., Aval | tuple[Aval, ...]],
+    batch: Batch,
     samples: Samples,
     notation: Notation | None = None,
     undefined_at: str = "",
 ) -> Op:
     """Define an operation with explicit rules; both None for a piecewise constant one."""
+    shown = notation or call(name)
     return define(
-        Op(name, "general", forward, infer, vjp, jvp, notation or call(name), samples, undefined_at)
+        Op(name, "general", forward, infer, vjp, jvp, batch, shown, samples, undefined_at)
     )
 
 

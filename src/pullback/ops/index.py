@@ -17,7 +17,7 @@ from pullback.core.dispatch import implements
 from pullback.core.errors import NotDifferentiableError, ShapeError
 from pullback.core.op import Notation, Op
 from pullback.core.tracer import Tracer
-from pullback.ops.axes import one_axis
+from pullback.ops.batching import batch_size, spread_to
 from pullback.ops.families import linear
 from pullback.ops.shape import as_view
 
@@ -110,11 +110,93 @@ def scatter_add(shape: Any, ct: Any, index: Template, arrays: Any) -> Any:
     return out
 
 
+# many examples at once
+
+
+def _batched_index(
+    index: Template, arrays: Any, batched: Any, ndim: int, size: int, x_moves: bool
+) -> tuple[Template, list[Any], Any, Any]:
+    """Return the index for all examples, and where NumPy puts its axes and where they belong.
+
+    `ndim` is the number of axes of one example. The last two are the arguments of np.moveaxis
+    that brings what the index selects into the order (batch, *selection of one example).
+    """
+    if any(a.dtype.kind == "b" and b for a, b in zip(arrays, batched, strict=True)):
+        raise ShapeError(
+            "indexing with a mask that differs from example to example under pb.vmap: so does the "
+            "number of elements. Use np.where(mask, x, 0)."
+        )
+    parts = _spelled_out(index.parts, ndim)
+    places = [k for k, p in enumerate(parts) if p is HOLE or isinstance(p, int)] if arrays else []
+    together = not places or places[-1] - places[0] + 1 == len(places)
+    before = places[0] if places and together else 0  # axes of the selection before the arrays'
+    shape = np.broadcast_shapes(*[a.shape[b:] for a, b in zip(arrays, batched, strict=True)])
+    width = len(shape)
+    if not any(batched):  # the examples are indexed alike
+        grown = Template((slice(None), *parts), index.unique)
+        return grown, list(arrays), [] if together else [width], [] if together else [0]
+    moved = [
+        np.reshape(a, (size, *(1,) * (width - a.ndim + 1), *a.shape[1:])) if b else a
+        for a, b in zip(arrays, batched, strict=True)
+    ]
+    if not x_moves:
+        return Template(parts), moved, [before], [0]
+    example = np.arange(size).reshape((size, *(1,) * width))
+    source = list(range(1, 1 + width))
+    return Template((HOLE, *parts)), [example, *moved], source, [before + k for k in source]
+
+
+def _spelled_out(parts: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:
+    """Return `parts` with the slices that an Ellipsis stands for."""
+    if Ellipsis not in [p for p in parts if p is Ellipsis]:
+        return parts
+    at = next(k for k, p in enumerate(parts) if p is Ellipsis)
+    named = sum(p is not None and p is not Ellipsis for p in parts)
+    return (*parts[:at], *(slice(None),) * (ndim - named), *parts[at + 1 :])
+
+
+def _gather_batch(args: Any, batched: Any, params: Any) -> Any:
+    (x, *arrays), (x_moves, *moving) = args, batched
+    size = batch_size(args, batched)
+    index, all_arrays, source, destination = _batched_index(
+        params["index"], arrays, moving, x.ndim - x_moves, size, x_moves
+    )
+    return np.moveaxis(gather_op(x, *all_arrays, index=index), source, destination)
+
+
+def _scatter_batch(args: Any, batched: Any, params: Any) -> Any:
+    (ct, *arrays), (_, *moving) = args, batched
+    (ct,) = spread_to(batch_size(args, batched), (ct,), batched[:1])
+    shape = params["shape"]
+    index, all_arrays, source, destination = _batched_index(
+        params["index"], arrays, moving, len(shape), len(ct), True
+    )
+    placed = np.moveaxis(ct, destination, source)
+    return scatter_op(placed, *all_arrays, shape=(len(ct), *shape), index=index)
+
+
+def _update_batch(args: Any, batched: Any, params: Any) -> Any:
+    (x, value, *arrays), (x_moves, value_moves, *moving) = args, batched
+    size = batch_size(args, batched)
+    (x,) = spread_to(size, (x,), (x_moves,))
+    index, all_arrays, source, destination = _batched_index(
+        params["index"], arrays, moving, x.ndim - 1, size, True
+    )
+    avals = [Aval(a.shape[b:], a.dtype) for a, b in zip(arrays, moving, strict=True)]
+    selected = _gather_infer(Aval(x.shape[1:], bool), *avals, index=params["index"]).shape
+    own = np.shape(value)[value_moves:][-len(selected) or None :] if selected else ()
+    ones = (1,) * (len(selected) - len(own))
+    lead = (size,) if value_moves else (1,)
+    value = np.broadcast_to(np.reshape(value, (*lead, *ones, *own)), (size, *selected))
+    return update_op(x, np.moveaxis(value, destination, source), *all_arrays, index=index)
+
+
 gather_op: Op = linear(
     "getitem",
     lambda x, *arrays, index: x[index.fill(arrays)],
     lambda i, ct, args, params: scatter_op(ct, *args[1:], shape=args[0].shape, **params),
     infer=_gather_infer,
+    batch=_gather_batch,
     samples=lambda rng: [
         ((rng.normal(size=(3, 4)),), {"index": Template((slice(1, None), 2))}),
         ((rng.normal(size=(3, 4)),), {"index": Template((Ellipsis, None, slice(None, None, -2)))}),
@@ -131,6 +213,7 @@ scatter_op: Op = linear(
     lambda ct, *arrays, shape, index: scatter_add(shape, ct, index, arrays),
     lambda i, ct, args, params: gather_op(ct, *args[1:], index=params["index"]),
     infer=lambda ct, *arrays, shape, index: Aval(shape, ct.dtype),
+    batch=_scatter_batch,
     samples=lambda rng: [
         ((rng.normal(size=(2,)),), {"shape": (3, 4), "index": Template((slice(1, None), 2))}),
         (
@@ -177,11 +260,12 @@ def _last_written(shape: Any, arrays: Any, index: Template, dtype: Any) -> Any:
     return (stayed == numbers).astype(dtype)
 
 
-update_op = linear(
+update_op: Op = linear(
     "setitem",
     _update,
     _update_transpose,
     infer=lambda x, value, *arrays, index: Aval(x.shape, x.dtype),
+    batch=_update_batch,
     samples=lambda rng: [
         ((rng.normal(size=(3, 4)), rng.normal(size=(4,))), {"index": Template((1,))}),
         ((rng.normal(size=(3, 4)), rng.normal(size=())), {"index": Template((Ellipsis, 0))}),
@@ -249,132 +333,3 @@ def _check_value(x: Any, value: Any, template: Template, arrays: Any) -> None:
             f"assignment: the value has shape {np.shape(value)}, which does not broadcast to the "
             f"shape {shape} of x{template}"
         )
-
-
-# taking
-
-
-@implements(np.take)
-def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "raise") -> Any:
-    """Take elements along an axis, or of the flattened array."""
-    if axis is None:
-        a, axis = np.ravel(a), 0
-    axis = one_axis(axis, a.ndim)
-    index = indices if isinstance(indices, Tracer) else np.asarray(indices)
-    length = a.shape[axis]
-    if mode == "wrap":
-        index = index % length
-    elif mode == "clip":
-        index = np.clip(index, 0, length - 1)
-    if index.ndim == 0 and not isinstance(index, Tracer):
-        return a[(*((slice(None),) * axis), int(index))] * 1
-    result = gather_op(a, index, index=Template((*((slice(None),) * axis), HOLE)))
-    if out is not None:
-        out[...] = result
-        return out
-    return result
-
-
-def _along(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:
-    places: list[Any] = []
-    for i in range(len(shape)):
-        if i == axis:
-            places.append(indices)
-        else:
-            # an axis of length 1 in the indices stretches over all of the array
-            length = shape[i] if indices.shape[i] == 1 else indices.shape[i]
-            shape_here = [-1 if j == i else 1 for j in range(len(shape))]
-            places.append(np.arange(length).reshape(shape_here))
-    return tuple(places)
-
-
-@implements(np.take_along_axis)
-def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
-    """Take one element per position along `axis`, as argsort and argmax point to."""
-    indices = indices if isinstance(indices, Tracer) else np.asarray(indices)
-    if axis is None:
-        arr, axis = np.ravel(arr), 0
-    axis = one_axis(axis, arr.ndim)
-    if indices.ndim != arr.ndim:
-        raise ShapeError(
-            f"take_along_axis: indices have {indices.ndim} axes, expected {arr.ndim} as the array"
-        )
-    places = _along(arr.shape, indices, axis)
-    return gather_op(arr, *places, index=Template((HOLE,) * arr.ndim))
-
-
-@implements(np.put_along_axis)
-def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
-    """Write one element per position along `axis`, in place."""
-    indices = indices if isinstance(indices, Tracer) else np.asarray(indices)
-    arr[_along(arr.shape, indices, one_axis(axis, arr.ndim))] = values
-
-
-@implements(np.compress)
-def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
-    """Take the slices along `axis` where `condition` holds."""
-    return np.take(a, np.flatnonzero(condition), axis=axis)
-
-
-@implements(np.delete)
-def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
-    """Leave out the elements named by `obj`."""
-    if axis is None:
-        arr, axis = np.ravel(arr), 0
-    kept = np.delete(np.arange(arr.shape[axis]), obj)
-    return np.take(arr, kept, axis=axis)
-
-
-@implements(np.select)
-def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
-    """Choose from the first choice whose condition holds."""
-    result = default
-    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
-        result = np.where(condition, choice, result)
-    return result
-
-
-# diagonals and triangles
-
-
-@implements(np.diagonal)
-def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
-    """Return the diagonal of the plane of two axes, as the last axis."""
-    moved = np.moveaxis(a, (axis1, axis2), (-2, -1))
-    rows, columns = moved.shape[-2:]
-    length = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
-    k = np.arange(length)
-    return moved[..., k + max(-offset, 0), k + max(offset, 0)]
-
-
-@implements(np.diag)
-def diag(v: Any, k: int = 0) -> Any:
-    """Return the diagonal of a matrix, or the matrix with this diagonal."""
-    if v.ndim == 2:
-        return np.diagonal(v, k)
-    if v.ndim != 1:
-        raise ShapeError(f"diag: expected one or two axes, got shape {v.shape}")
-    n = v.shape[0] + abs(k)
-    i = np.arange(v.shape[0])
-    index = Template((HOLE, HOLE))
-    return scatter_op(v, i + max(-k, 0), i + max(k, 0), shape=(n, n), index=index)
-
-
-@implements(np.trace)
-def trace(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Any:
-    """Sum of the diagonal."""
-    return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype)
-
-
-@implements(np.tril)
-def tril(m: Any, k: int = 0) -> Any:
-    """Return the lower triangle, zeros above."""
-    rows, columns = m.shape[-2:]
-    return np.where(np.tri(rows, columns, k, bool), m, 0)
-
-
-@implements(np.triu)
-def triu(m: Any, k: int = 0) -> Any:
-    """Return the upper triangle, zeros below."""
-    rows, columns = m.shape[-2:]
-    return np.where(np.tri(rows, columns, k - 1, bool), 0, m)

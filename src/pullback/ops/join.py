@@ -10,8 +10,10 @@ import numpy as np
 from pullback.core.aval import Aval, result_type
 from pullback.core.dispatch import implements
 from pullback.core.errors import ShapeError
+from pullback.core.op import Op
 from pullback.core.tracer import Tracer
 from pullback.ops.axes import one_axis
+from pullback.ops.batching import shaped, spread
 from pullback.ops.families import linear
 
 
@@ -34,11 +36,14 @@ def _part(i: int, ct: Any, args: Any, params: Any) -> Any:
     return ct[(slice(None),) * axis + (slice(start, start + args[i].shape[axis]),)]
 
 
-concatenate_op = linear(
+concatenate_op: Op = linear(
     "concatenate",
     lambda *arrays, axis: np.concatenate(arrays, axis=axis),
     _part,
     infer=_concatenate_infer,
+    batch=lambda args, batched, params: concatenate_op(
+        *spread(args, batched), axis=params["axis"] + 1
+    ),
     samples=lambda rng: [
         ((rng.normal(size=(2, 3)), rng.normal(size=(1, 3))), {"axis": 0}),
         ((rng.normal(size=(2, 3)), rng.normal(size=(2, 0)), rng.normal(size=(2, 1))), {"axis": 1}),
@@ -190,6 +195,7 @@ pad_op = linear(
         tuple(slice(a, a + n) for (a, _), n in zip(params["width"], args[0].shape, strict=True))
     ],
     infer=_pad_infer,
+    batch=shaped("pad", "width", lambda size: (0, 0)),
     samples=lambda rng: [
         ((rng.normal(size=(2, 3)),), {"width": ((1, 0), (2, 1))}),
         ((rng.normal(size=(2,)),), {"width": ((0, 3),)}),

@@ -10,8 +10,9 @@ import numpy as np
 from pullback.core.aval import Aval, result_type
 from pullback.core.dispatch import implements, ufuncs
 from pullback.core.errors import ShapeError
-from pullback.core.op import infix
+from pullback.core.op import Op, infix
 from pullback.core.tracer import Tracer
+from pullback.ops.batching import aligned
 from pullback.ops.families import bilinear, broadcast_shapes
 
 
@@ -58,12 +59,28 @@ def _samples(rng: np.random.Generator) -> Any:
     return [((rng.normal(size=a), rng.normal(size=b)), {}) for a, b in shapes]
 
 
-matmul = bilinear(
+def _batch(args: Any, batched: Any, params: Any) -> Any:
+    (x, y), (x_moves, y_moves) = args, batched
+    x_ndim, y_ndim = x.ndim - x_moves, y.ndim - y_moves
+    if x_moves and not y_moves and x_ndim == 1 and y_ndim <= 2:
+        return matmul(x, y)  # rows of one matrix
+    if y_moves and not x_moves and y_ndim == 1 and x_ndim <= 2:
+        return matmul(y, x.T)
+    # vectors as matrices of one row or column
+    x = x[..., None, :] if x_ndim == 1 else x
+    y = y[..., None] if y_ndim == 1 else y
+    out = matmul(*aligned((x, y), batched, (2, 2)))
+    out = out[..., 0] if y_ndim == 1 else out
+    return out[..., 0, :] if x_ndim == 1 and y_ndim > 1 else out[..., 0] if x_ndim == 1 else out
+
+
+matmul: Op = bilinear(
     "matmul",
     np.matmul,
     _transpose_first,
     _transpose_second,
     infer=_infer,
+    batch=_batch,
     samples=_samples,
     notation=infix("@", 20),
 )

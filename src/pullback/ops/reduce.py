@@ -9,7 +9,9 @@ import numpy as np
 from pullback.core.aval import Aval
 from pullback.core.dispatch import implements, reductions
 from pullback.core.errors import ShapeError
+from pullback.core.op import OPS
 from pullback.ops.axes import Axes, all_axes, flag, one_axis, reduced_shape, restore_axes
+from pullback.ops.batching import along
 from pullback.ops.families import general, linear
 
 NOT_GIVEN = np._NoValue
@@ -47,7 +49,14 @@ def _spread(i: int, ct: Any, args: Any, params: Any) -> Any:
     return np.broadcast_to(restore_axes(ct, x.shape, axes, params["keepdims"]), x.shape)
 
 
-sum_op = linear("sum", np.add.reduce, _spread, infer=_sum_infer, samples=_sum_samples)
+sum_op = linear(
+    "sum",
+    np.add.reduce,
+    _spread,
+    infer=_sum_infer,
+    batch=along("sum", "axis"),
+    samples=_sum_samples,
+)
 
 
 def is_masked(where: Any) -> bool:
@@ -136,6 +145,7 @@ prod_op = general(
     vjp=_prod_vjp,
     jvp=_prod_jvp,
     infer=_sum_infer,
+    batch=along("prod", "axis"),
     samples=_prod_samples,
 )
 
@@ -180,6 +190,7 @@ def _extreme(name: str, ufunc: np.ufunc) -> Any:
         vjp=vjp,
         jvp=jvp,
         infer=_infer,
+        batch=along(name, "axis"),
         samples=_samples,
         undefined_at="ties: equal shares to all extreme elements, as in JAX; NaN: NaN",
     )
@@ -255,12 +266,26 @@ def _arg_samples(rng: np.random.Generator) -> Any:
     return [((x,), {"axis": a, "keepdims": k}) for a in (None, 0, 1) for k in (False, True)]
 
 
-def _constant(name: str, forward: Any, infer: Any, samples: Any) -> Any:
-    return general(name, forward, vjp=None, jvp=None, infer=infer, samples=samples)
+def _constant(name: str, forward: Any, infer: Any, batch: Any, samples: Any) -> Any:
+    return general(name, forward, vjp=None, jvp=None, infer=infer, batch=batch, samples=samples)
 
 
-argmax_op = _constant("argmax", np.argmax, _arg_infer, _arg_samples)
-argmin_op = _constant("argmin", np.argmin, _arg_infer, _arg_samples)
+def _arg_batch(name: str) -> Any:
+    shifted = along(name, "axis")
+
+    def batch(args: Any, batched: Any, params: Any) -> Any:
+        if params["axis"] is not None:
+            return shifted(args, batched, params)
+        (x,) = args
+        found = OPS[name](np.reshape(x, (x.shape[0], -1)), axis=1, keepdims=False)
+        ones = (1,) * (x.ndim - 1) if params["keepdims"] else ()
+        return np.reshape(found, (x.shape[0], *ones))
+
+    return batch
+
+
+argmax_op = _constant("argmax", np.argmax, _arg_infer, _arg_batch("argmax"), _arg_samples)
+argmin_op = _constant("argmin", np.argmin, _arg_infer, _arg_batch("argmin"), _arg_samples)
 
 
 def _only_axis(axis: Any, ndim: int) -> int | None:
@@ -291,8 +316,8 @@ def _any(x: Any, axis: Axes, keepdims: bool) -> Any:
     return np.logical_or.reduce(x, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
 
 
-all_op = _constant("all", _all, _bool_infer, _samples)
-any_op = _constant("any", _any, _bool_infer, _samples)
+all_op = _constant("all", _all, _bool_infer, along("all", "axis"), _samples)
+any_op = _constant("any", _any, _bool_infer, along("any", "axis"), _samples)
 
 
 def _test_of(op: Any, pair: np.ufunc, neutral: bool) -> Any:

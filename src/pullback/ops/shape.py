@@ -12,9 +12,10 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from pullback.core.aval import Aval
 from pullback.core.dispatch import implements
 from pullback.core.errors import NotDifferentiableError, ShapeError
-from pullback.core.op import Notation
+from pullback.core.op import Notation, Op
 from pullback.core.tracer import Tracer, View
 from pullback.ops.axes import one_axis
+from pullback.ops.batching import along, shaped
 from pullback.ops.families import linear
 
 Shape = tuple[int, ...]
@@ -34,6 +35,7 @@ reshape_op = linear(
     lambda x, shape: x.reshape(shape),
     lambda i, ct, args, params: np.reshape(ct, args[0].shape),
     infer=lambda x, shape: Aval(shape, x.dtype),
+    batch=shaped("reshape", "shape"),
     samples=lambda rng: [
         ((rng.normal(size=(3, 4)),), {"shape": (2, 6)}),
         ((rng.normal(size=()),), {"shape": (1, 1)}),
@@ -114,11 +116,14 @@ def _inverse(axes: Shape) -> Shape:
     return tuple(int(i) for i in np.argsort(axes))
 
 
-transpose_op = linear(
+transpose_op: Op = linear(
     "transpose",
     lambda x, axes: x.transpose(axes),
     lambda i, ct, args, params: np.transpose(ct, _inverse(params["axes"])),
     infer=lambda x, axes: Aval([x.shape[i] for i in axes], x.dtype),
+    batch=lambda args, batched, params: transpose_op(
+        *args, axes=(0, *[i + 1 for i in params["axes"]])
+    ),
     samples=lambda rng: [
         ((rng.normal(size=(3, 4)),), {"axes": (1, 0)}),
         ((rng.normal(size=(2, 3, 4)),), {"axes": (2, 0, 1)}),
@@ -180,11 +185,21 @@ def rollaxis(a: Any, axis: int, start: int = 0) -> Any:
 
 # broadcasting
 
-broadcast_op = linear(
+
+def _broadcast_batch(args: Any, batched: Any, params: Any) -> Any:
+    (x,), shape = args, params["shape"]
+    ones = (1,) * (len(shape) - x.ndim + 1)
+    return broadcast_op(
+        np.reshape(x, (x.shape[0], *ones, *x.shape[1:])), shape=(x.shape[0], *shape)
+    )
+
+
+broadcast_op: Op = linear(
     "broadcast_to",
     lambda x, shape: np.broadcast_to(x, shape),
     lambda i, ct, args, params: ct,  # summed to the argument's shape by the family
     infer=lambda x, shape: Aval(shape, x.dtype),
+    batch=_broadcast_batch,
     samples=lambda rng: [
         ((rng.normal(size=(3, 1)),), {"shape": (2, 3, 4)}),
         ((rng.normal(size=()),), {"shape": (2,)}),
@@ -253,6 +268,7 @@ flip_op = linear(
     lambda x, axis: np.flip(x, axis),
     lambda i, ct, args, params: np.flip(ct, params["axis"]),
     infer=lambda x, axis: Aval(x.shape, x.dtype),
+    batch=along("flip", "axis"),
     samples=lambda rng: [
         ((rng.normal(size=(3, 4)),), {"axis": (0,)}),
         ((rng.normal(size=(3, 4)),), {"axis": (0, 1)}),
@@ -300,6 +316,7 @@ roll_op = linear(
     lambda x, shift, axis: np.roll(x, shift, axis),
     lambda i, ct, args, params: np.roll(ct, tuple(-s for s in params["shift"]), params["axis"]),
     infer=lambda x, shift, axis: Aval(x.shape, x.dtype),
+    batch=along("roll", "axis"),
     samples=lambda rng: [
         ((rng.normal(size=(3, 4)),), {"shift": (1,), "axis": (1,)}),
         ((rng.normal(size=(3, 4)),), {"shift": (1, -2), "axis": (0, 1)}),

@@ -11,6 +11,7 @@ from pullback.core.dispatch import implements
 from pullback.core.errors import NotDifferentiableError
 from pullback.core.tracer import Tracer
 from pullback.ops.axes import all_axes, flag, one_axis, reduced_shape
+from pullback.ops.batching import along
 from pullback.ops.families import general
 from pullback.ops.reduce import finish
 
@@ -20,6 +21,7 @@ argsort_op = general(
     vjp=None,
     jvp=None,
     infer=lambda x, axis, kind: Aval(x.shape, np.intp),
+    batch=along("argsort", "axis"),
     samples=lambda rng: [
         ((rng.normal(size=(3, 4)),), {"axis": 1, "kind": "stable"}),
         ((rng.normal(size=(3, 4)),), {"axis": 0, "kind": "stable"}),

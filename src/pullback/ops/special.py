@@ -10,6 +10,7 @@ import scipy.special as sp
 from pullback.core.dispatch import implements, ufuncs
 from pullback.core.errors import NotDifferentiableError
 from pullback.core.op import Op
+from pullback.ops.batching import pointwise
 from pullback.ops.families import POSITIVE, elementwise, general, same_as_first
 
 UNIT = (0.15, 0.85)
@@ -50,6 +51,7 @@ polygamma_op: Op = general(
     vjp=lambda i, ct, out, args, params: ct * polygamma(params["n"] + 1, args[0]),
     jvp=lambda tangents, out, args, params: tangents[0] * polygamma(params["n"] + 1, args[0]),
     infer=lambda x, n: same_as_first(x),
+    batch=pointwise("polygamma"),
     samples=lambda rng: [((rng.uniform(0.5, 3.0, (2, 3)),), {"n": n}) for n in (1, 2)],
     undefined_at=_WHOLE,
 )

@@ -1,6 +1,7 @@
 """Floor 3: derivatives as functions of functions."""
 
 from pullback.core.tracing import trace
+from pullback.transform.batching import vmap
 from pullback.transform.checking import check_grads
 from pullback.transform.custom import custom_jvp, custom_vjp, stop_gradient
 from pullback.transform.forward import jvp
@@ -25,4 +26,5 @@ __all__ = [
     "trace",
     "value_and_grad",
     "vjp",
+    "vmap",
 ]

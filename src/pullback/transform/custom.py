@@ -16,7 +16,9 @@ from pullback.core.op import Notation, Op, call
 from pullback.core.tape import Tape
 from pullback.core.tracer import Tracer, highest_trace
 from pullback.core.tracing import trace
+from pullback.ops.batching import pointwise
 from pullback.ops.families import general, same_as_first
+from pullback.transform.batching import vmap
 from pullback.transform.reverse import vjp
 
 _identity = general(
@@ -25,6 +27,7 @@ _identity = general(
     vjp=None,
     jvp=None,
     infer=same_as_first,
+    batch=pointwise("stop_gradient"),
     samples=lambda rng: [((rng.normal(size=(2, 3)),), {})],
 )
 
@@ -72,15 +75,30 @@ class custom_vjp:
                 f"custom_vjp {_name(self.function)!r} has no rule yet: call "
                 f"{_name(self.function)}.defvjp(forward, backward) first"
             )
-        return _Call(self.function, args, self._on_tape, self._on_forward).apply()
+        return _Call(self, args).apply()
 
-    def _on_tape(self, args: Any) -> tuple[Any, Callable[[Any], Any]]:
+    def mapped(self, axes: tuple[Any, ...]) -> custom_vjp:
+        """Return this function for a batch of arguments, its rule mapped likewise."""
+        assert self._rules is not None
+        forward, backward = self._rules
+        every = custom_vjp(vmap(self.function, axes))
+
+        def mapped_backward(residuals: Any, cotangent: Any) -> Any:
+            found = vmap(backward)(residuals, cotangent)
+            return tuple(map(_summed_where_shared, found, axes))
+
+        every.defvjp(vmap(forward, axes), mapped_backward)
+        return every
+
+    def on_tape(self, args: Any) -> tuple[Any, Callable[[Any], Any]]:
+        """Return the value, and the map from its cotangent to those of `args`."""
         assert self._rules is not None
         forward, backward = self._rules
         out, residuals = forward(*args)
         return out, lambda cotangent: backward(residuals, cotangent)
 
-    def _on_forward(self, primals: Any, tangents: Any) -> Any:
+    def on_forward(self, primals: Any, tangents: Any) -> Any:
+        """Refuse: there is no forward rule."""
         raise NotDifferentiableError(
             f"custom_vjp {_name(self.function)!r} has a reverse rule only and was met in forward "
             "mode (jvp): give the function a rule with pb.custom_jvp, which serves both modes"
@@ -122,9 +140,17 @@ class custom_jvp:
                 f"custom_jvp {_name(self.function)!r} has no rule yet: call "
                 f"{_name(self.function)}.defjvp(rule) first"
             )
-        return _Call(self.function, args, self._on_tape, self._on_forward).apply()
+        return _Call(self, args).apply()
 
-    def _on_tape(self, args: Any) -> tuple[Any, Callable[[Any], Any]]:
+    def mapped(self, axes: tuple[Any, ...]) -> custom_jvp:
+        """Return this function for a batch of arguments, its rule mapped likewise."""
+        assert self._rule is not None
+        every = custom_jvp(vmap(self.function, axes))
+        every.defjvp(vmap(self._rule, (axes, axes)))
+        return every
+
+    def on_tape(self, args: Any) -> tuple[Any, Callable[[Any], Any]]:
+        """Return the value, and the map from its cotangent to those of `args`."""
         out = self(*args)
 
         def pullback(cotangent: Any) -> Any:
@@ -136,7 +162,7 @@ class custom_jvp:
                 full = list(zeros)
                 for i, t in zip(moving, tangents, strict=True):
                     full[i] = t
-                return self._on_forward(args, tuple(full))[1]
+                return self.on_forward(args, tuple(full))[1]
 
             _, transpose = vjp(tangent_of, *[zeros[i] for i in moving])
             found = dict(zip(moving, transpose(cotangent), strict=True))
@@ -144,7 +170,8 @@ class custom_jvp:
 
         return out, pullback
 
-    def _on_forward(self, primals: Any, tangents: Any) -> Any:
+    def on_forward(self, primals: Any, tangents: Any) -> Any:
+        """Return the value and its tangent."""
         assert self._rule is not None
         return self._rule(primals, tangents)
 
@@ -152,16 +179,10 @@ class custom_jvp:
 class _Call:
     """One call of a custom function: its array leaves, and what each kind of trace does."""
 
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        args: tuple[Any, ...],
-        on_tape: Callable[..., Any],
-        on_forward: Callable[..., Any],
-    ) -> None:
-        self.function = function
-        self.name = _name(function)
-        self.on_tape, self.on_forward = on_tape, on_forward
+    def __init__(self, custom: custom_vjp | custom_jvp, args: tuple[Any, ...]) -> None:
+        self.custom = custom
+        self.function = custom.function
+        self.name = _name(custom.function)
         self.leaves, self.in_tree = pytree.flatten(args)
         self.dynamic = [i for i, leaf in enumerate(self.leaves) if _is_array(leaf)]
         self.out_tree: pytree.Structure | None = None
@@ -183,6 +204,14 @@ class _Call:
             return top.process(self._op(), arrays, {})  # type: ignore[no-any-return]
         return self._flat_out(self.function(*self._args(arrays)))
 
+    def batched(self, arrays: Any, batched: Sequence[bool], params: Any) -> tuple[Any, ...]:
+        """Run the call for a batch: the batching rule of its operation."""
+        axes: list[int | None] = [None] * len(self.leaves)
+        for i, moves in zip(self.dynamic, batched, strict=True):
+            axes[i] = 0 if moves else None
+        mapped = self.custom.mapped(pytree.unflatten(self.in_tree, axes))
+        return self._flat_out(mapped(*self._args(arrays)))
+
     def _op(self, vjp_all: Any = None) -> Op:
         return _CustomOp(self, vjp_all)
 
@@ -203,7 +232,7 @@ class _Call:
 
     def _record(self, tape: Tape, arrays: Sequence[Any]) -> tuple[Any, ...]:
         values, parents = tape.unwrap(arrays)
-        out, pullback = self.on_tape(self._args(values))
+        out, pullback = self.custom.on_tape(self._args(values))
         leaves = self._flat_out(out)
         out_tree = self.out_tree
         assert out_tree is not None
@@ -243,7 +272,7 @@ class _Call:
         filled = [
             np.zeros_like(v) if t is None else t for v, t in zip(values, tangents, strict=True)
         ]
-        out, tangent = self.on_forward(self._args(values), self._args(filled))
+        out, tangent = self.custom.on_forward(self._args(values), self._args(filled))
         leaves = self._flat_out(out)
         assert self.out_tree is not None
         pushed = pytree.match(self.out_tree, tangent, f"the tangent of {self.name!r}")
@@ -269,13 +298,23 @@ class _CustomOp(Op):
     def __init__(self, custom: _Call, vjp_all: Any) -> None:
         notation: Notation = call(custom.name)
         super().__init__(
-            custom.name, "general", custom.run, custom._infer, None, None, notation,
+            custom.name, "general", custom.run, custom._infer, None, None, custom.batched, notation,
             lambda rng: [], "", vjp_all,
         )  # fmt: skip
         object.__setattr__(self, "custom", custom)
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         return self.custom.run(*args)
+
+
+def _summed_where_shared(cotangent: Any, axes: Any) -> Any:
+    """Sum over the examples the cotangents of arguments that all of them share."""
+    if cotangent is None:
+        return None
+    leaves, structure = pytree.flatten(cotangent)
+    places = pytree.spread_prefix(axes, cotangent, "cotangent")
+    summed = [np.sum(x, axis=0) if a is None else x for x, a in zip(leaves, places, strict=True)]
+    return pytree.unflatten(structure, summed)
 
 
 def _like(x: Any, model: Any) -> Any:
