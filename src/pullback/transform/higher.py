@@ -10,11 +10,14 @@ import numpy as np
 from pullback.core import pytree
 from pullback.core.aval import aval_of
 from pullback.core.errors import ConfigError
+from pullback.transform.batching import vmap
 from pullback.transform.forward import jvp
 from pullback.transform.inputs import argument_positions, flat_arrays
 from pullback.transform.reverse import grad, vjp
 
 Mode = Literal["auto", "forward", "reverse"]
+BATCH_ELEMENTS = 1 << 22
+"""How many elements a batch of basis arrays may have: 32 MB of float64."""
 
 
 def jacobian(
@@ -23,8 +26,9 @@ def jacobian(
     """Return the function that gives the Jacobian of `function`, of any number of outputs.
 
     For an output of shape `s` and an argument of shape `t` the block has shape `s + t`; pytrees
-    give a pytree of outputs whose leaves are pytrees of arguments. `mode` "forward" runs one pass
-    per input element, "reverse" one per output element, "auto" whichever are fewer.
+    give a pytree of outputs whose leaves are pytrees of arguments. `mode` "forward" pushes one
+    direction per input element, "reverse" pulls one per output element, "auto" takes whichever are
+    fewer; either way they run as one batch, without a loop over them.
     Raises DTypeError for integer arguments.
 
     >>> import numpy as np, pullback as pb
@@ -94,16 +98,19 @@ def hvp(
 
 def _forward(function: Any, leaves: Sequence[Any], out_leaves: Sequence[Any]) -> list[list[Any]]:
     blocks: list[list[Any]] = [[] for _ in out_leaves]
+    zeros = [np.zeros_like(x) for x in leaves]
+    widest = max(np.size(x) for x in (*leaves, *out_leaves))
     for position, leaf in enumerate(leaves):
-        columns: list[list[Any]] = [[] for _ in out_leaves]
-        for basis in _basis(leaf):
-            tangents = [basis if i == position else np.zeros_like(x) for i, x in enumerate(leaves)]
-            _, pushed = jvp(function, tuple(leaves), tuple(tangents))
-            for column, tangent in zip(columns, pytree.leaves(pushed), strict=True):
-                column.append(tangent)
-        for block, column, out in zip(blocks, columns, out_leaves, strict=True):
-            shape = np.shape(out) + np.shape(leaf)
-            block.append(_assemble(column, -1, shape, aval_of(out).dtype))
+
+        def push(basis: Any, position: int = position) -> Any:
+            tangents = [basis if i == position else zero for i, zero in enumerate(zeros)]
+            return pytree.leaves(jvp(function, tuple(leaves), tuple(tangents))[1])
+
+        for block, columns, out in zip(
+            blocks, _mapped(push, leaf, out_leaves, widest), out_leaves, strict=True
+        ):
+            last = np.moveaxis(columns, 0, -1)
+            block.append(np.reshape(last, np.shape(out) + np.shape(leaf)))
     return blocks
 
 
@@ -112,30 +119,35 @@ def _reverse(
 ) -> list[list[Any]]:
     blocks: list[list[Any]] = []
     zeros = [np.zeros_like(x) for x in out_leaves]
+    widest = max(np.size(x) for x in (*leaves, *out_leaves))
     for position, out in enumerate(out_leaves):
-        rows: list[list[Any]] = [[] for _ in leaves]
-        for basis in _basis(out):
-            seed = [basis if i == position else z for i, z in enumerate(zeros)]
-            for row, gradient in zip(rows, pullback(pytree.unflatten(out_tree, seed)), strict=True):
-                row.append(gradient)
+
+        def pull(basis: Any, position: int = position) -> Any:
+            seed = [basis if i == position else zero for i, zero in enumerate(zeros)]
+            return pullback(pytree.unflatten(out_tree, seed))
+
+        rows = _mapped(pull, out, leaves, widest)
         blocks.append(
             [
-                _assemble(row, 0, np.shape(out) + np.shape(leaf), aval_of(leaf).dtype)
+                np.reshape(row, np.shape(out) + np.shape(leaf))
                 for row, leaf in zip(rows, leaves, strict=True)
             ]
         )
     return blocks
 
 
-def _basis(like: Any) -> Any:
+def _mapped(linear: Any, like: Any, results: Sequence[Any], widest: int) -> list[Any]:
+    """Return `linear` of every basis array of the space of `like`, stacked.
+
+    `results` are like the results of one call. They run in batches of bounded memory.
+    """
     aval = aval_of(like)
-    for i in range(aval.size):
-        basis = np.zeros(aval.size, aval.dtype)
-        basis[i] = 1
-        yield basis.reshape(aval.shape)[()]
-
-
-def _assemble(parts: list[Any], axis: int, shape: tuple[int, ...], dtype: Any) -> Any:
-    if not parts:
-        return np.zeros(shape, dtype)
-    return np.reshape(np.stack(parts, axis=axis), shape)
+    if aval.size == 0:
+        return [np.zeros((0, *np.shape(x)), aval_of(x).dtype) for x in results]
+    basis = np.reshape(np.eye(aval.size, dtype=aval.dtype), (aval.size, *aval.shape))
+    rows = max(1, BATCH_ELEMENTS // max(widest, 1))
+    mapped = vmap(linear)
+    parts = [list(mapped(basis[k : k + rows])) for k in range(0, aval.size, rows)]
+    if len(parts) == 1:
+        return parts[0]
+    return [np.concatenate(group, axis=0) for group in zip(*parts, strict=True)]
