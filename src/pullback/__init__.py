@@ -14,6 +14,7 @@ from pullback.core import errors
 from pullback.core import pytree as tree
 from pullback.core.aval import Aval
 from pullback.core.graph import Graph, Node
+from pullback.numpy.buffers import traced_buffers
 from pullback.passes import simplify
 from pullback.transform import (
     GradientTable,
@@ -64,6 +65,7 @@ __all__ = [
     "simplify",
     "stop_gradient",
     "trace",
+    "traced_buffers",
     "train",
     "tree",
     "value_and_grad",

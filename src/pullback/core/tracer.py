@@ -9,6 +9,7 @@ variables.
 from __future__ import annotations
 
 import dis
+import importlib
 import itertools
 import operator
 import sys
@@ -29,10 +30,10 @@ _STORE = dis.opmap["STORE_SUBSCR"]
 _LOST = (
     "a traced array was to be turned into a plain numpy array, which would lose its gradient. "
     "Where it happens in `buffer[i] = traced`, create the buffer with np.zeros_like of a traced "
-    "array times it, or with pb.numpy.zeros; where it happens in np.array([...]) or another "
-    "function that does not dispatch, use np.stack or pb.numpy.array; for functions of SciPy that "
-    "are no ufuncs (logsumexp, softmax, ...) use pullback.scipy.special; to take the number as a "
-    "constant, use float(x) or x.tolist()"
+    "array or with pb.numpy.zeros, or run the code inside `with pb.traced_buffers():`; where it "
+    "happens in np.array([...]) or another function that does not dispatch, use np.stack or "
+    "pb.numpy.array; for functions of SciPy that are no ufuncs (logsumexp, softmax, ...) use "
+    "pullback.scipy.special; to take the number as a constant, use float(x) or x.tolist()"
 )
 
 _LOST_INDEX = (
@@ -160,6 +161,29 @@ class Tracer:
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         raise TracerError(_LOST if self.dtype.kind in "fc" else _LOST_INDEX)
+
+    # the array API standard
+
+    def __array_namespace__(self, api_version: str | None = None) -> Any:
+        """Return the namespace of the array API's functions: pullback.numpy."""
+        return importlib.import_module("pullback.numpy")
+
+    @property
+    def device(self) -> str:
+        """Where the numbers are: always "cpu"."""
+        return "cpu"
+
+    def to_device(self, device: str, /, *, stream: Any = None) -> Tracer:
+        """Return this array, which is on "cpu" already. Raises ValueError for another device."""
+        if device != "cpu":
+            raise ValueError(f"device: expected 'cpu', the only one there is, got {device!r}")
+        return self
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return np.asarray(self.concrete("__dlpack__")).__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[Any, int]:
+        return np.empty(0).__dlpack_device__()
 
     # numbers
 

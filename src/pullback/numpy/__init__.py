@@ -14,9 +14,10 @@ import numpy as _np
 
 from pullback.core import dispatch as _dispatch
 from pullback.core.buffer import Buffer as _Buffer
+from pullback.core.tracer import Tracer as _Tracer
 
 
-def zeros(shape: Any, dtype: Any = float) -> Any:
+def zeros(shape: Any, dtype: Any = float, *, device: Any = None) -> Any:
     """Return an array of zeros that takes traced values by assignment.
 
     >>> import pullback as pb
@@ -30,17 +31,17 @@ def zeros(shape: Any, dtype: Any = float) -> Any:
     return _Buffer(_np.zeros(shape, dtype))
 
 
-def ones(shape: Any, dtype: Any = float) -> Any:
+def ones(shape: Any, dtype: Any = float, *, device: Any = None) -> Any:
     """Return an array of ones that takes traced values by assignment."""
     return _Buffer(_np.ones(shape, dtype))
 
 
-def empty(shape: Any, dtype: Any = float) -> Any:
+def empty(shape: Any, dtype: Any = float, *, device: Any = None) -> Any:
     """Return an uninitialised array that takes traced values by assignment."""
     return _Buffer(_np.empty(shape, dtype))
 
 
-def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None) -> Any:
     """Return an array of `fill_value`, which may be traced, that takes traced values."""
     if dtype is None:
         dtype = getattr(fill_value, "dtype", _np.asarray(fill_value).dtype)
@@ -49,7 +50,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     return buffer
 
 
-def array(object: Any, dtype: Any = None) -> Any:
+def array(object: Any, dtype: Any = None, *, copy: Any = None, device: Any = None) -> Any:
     """Return an array of `object`: numbers, an array, or nested lists that may hold traced values.
 
     >>> import pullback as pb
@@ -59,8 +60,11 @@ def array(object: Any, dtype: Any = None) -> Any:
     return _dispatch.functions[_np.array](object, dtype=dtype)
 
 
-def asarray(object: Any, dtype: Any = None) -> Any:
-    """Return `object` as an array; see `array`."""
+def asarray(object: Any, dtype: Any = None, *, copy: Any = None, device: Any = None) -> Any:
+    """Return `object` as an array, itself where it is one of `dtype`; see `array`."""
+    is_array = isinstance(object, (_Tracer, _np.ndarray))
+    if is_array and not copy and dtype in (None, object.dtype):
+        return object
     return array(object, dtype=dtype)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core.aval import aval_of, result_type
+from pullback.core.buffer import Buffer
 from pullback.core.dispatch import functions, implements
 from pullback.core.errors import DTypeError
 from pullback.core.tracer import Tracer
@@ -45,9 +46,12 @@ def common_dtype(*arrays_and_dtypes: Any) -> Any:
 def _creator(function: Any) -> Any:
     def create(a: Any, *args: Any, dtype: Any = None, shape: Any = None, **options: Any) -> Any:
         wanted = a.shape if shape is None else shape
-        return function(wanted, *args, dtype=a.dtype if dtype is None else dtype)
+        return Buffer(function(wanted, *args, dtype=a.dtype if dtype is None else dtype))
 
-    create.__doc__ = f"Create as np.{function.__name__} does, of the shape and dtype of `a`."
+    create.__doc__ = (
+        f"Create as np.{function.__name__} does, of the shape and dtype of the traced `a`; the "
+        "result takes traced values by assignment."
+    )
     return create
 
 
