@@ -171,6 +171,11 @@ def inputs_of(node: TapeNode) -> list[TapeNode]:
     return [n for n in _reverse_topological([node]) if n.op is None]
 
 
+def history(roots: Iterable[TapeNode]) -> list[TapeNode]:
+    """Return `roots` and all that they were computed from, in the order of recording."""
+    return _reverse_topological(roots)[::-1]
+
+
 def _reverse_topological(roots: Iterable[TapeNode]) -> list[TapeNode]:
     """Return `roots` and their ancestors, later nodes first."""
     pending = list(roots)

@@ -6,6 +6,7 @@ from pullback.transform.checking import check_grads
 from pullback.transform.custom import custom_jvp, custom_vjp, stop_gradient
 from pullback.transform.forward import jvp
 from pullback.transform.higher import hessian, hvp, jacobian
+from pullback.transform.linearize import linearize
 from pullback.transform.reverse import grad, value_and_grad, vjp
 from pullback.transform.table import GradientTable, backward
 from pullback.transform.tensor import Tensor
@@ -22,6 +23,7 @@ __all__ = [
     "hvp",
     "jacobian",
     "jvp",
+    "linearize",
     "stop_gradient",
     "trace",
     "value_and_grad",

@@ -269,6 +269,19 @@ class _Call:
 
     def _push(self, forward: Forward, arrays: Sequence[Any]) -> tuple[Any, ...]:
         values, tangents = forward.unwrap(arrays)
+        leaves, pushed = self._value_and_tangent(values, tangents)
+        wrapped = []
+        for x, t in zip(leaves, pushed, strict=True):
+            tracer = forward.wrap(x)
+            tracer.node = t
+            wrapped.append(tracer)
+        return tuple(wrapped)
+
+    def tangent(self, tangents: Any, out: Any, args: Any, params: Any) -> tuple[Any, ...]:
+        """Return the tangent of each result: the forward rule of its operation."""
+        return self._value_and_tangent(args, tangents)[1]
+
+    def _value_and_tangent(self, values: Any, tangents: Any) -> tuple[Any, tuple[Any, ...]]:
         filled = [
             np.zeros_like(v) if t is None else t for v, t in zip(values, tangents, strict=True)
         ]
@@ -276,17 +289,13 @@ class _Call:
         leaves = self._flat_out(out)
         assert self.out_tree is not None
         pushed = pytree.match(self.out_tree, tangent, f"the tangent of {self.name!r}")
-        wrapped = []
         for x, t in zip(leaves, pushed, strict=True):
             if np.shape(t) != np.shape(x):
                 raise ShapeError(
                     f"the jvp rule of {self.name!r} returned a tangent of shape {np.shape(t)}, "
                     f"expected {np.shape(x)} as its result has"
                 )
-            tracer = forward.wrap(x)
-            tracer.node = _like(t, x)
-            wrapped.append(tracer)
-        return tuple(wrapped)
+        return leaves, tuple(_like(t, x) for x, t in zip(leaves, pushed, strict=True))
 
 
 class _CustomOp(Op):
@@ -298,8 +307,8 @@ class _CustomOp(Op):
     def __init__(self, custom: _Call, vjp_all: Any) -> None:
         notation: Notation = call(custom.name)
         super().__init__(
-            custom.name, "general", custom.run, custom._infer, None, None, custom.batched, notation,
-            lambda rng: [], "", vjp_all,
+            custom.name, "general", custom.run, custom._infer, None, custom.tangent, custom.batched,
+            notation, lambda rng: [], "", vjp_all,
         )  # fmt: skip
         object.__setattr__(self, "custom", custom)
 
