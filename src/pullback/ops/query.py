@@ -11,6 +11,7 @@ from pullback.core.buffer import Buffer
 from pullback.core.dispatch import functions, implements
 from pullback.core.errors import DTypeError
 from pullback.core.tracer import Tracer
+from pullback.ops.values import on_values
 
 
 @implements(np.shape)
@@ -98,22 +99,9 @@ def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
     return +a
 
 
-def _on_values(function: Any) -> Any:
-    """Return `function` as it runs on the concrete values behind tracers: a constant."""
-
-    def constant(*args: Any, **kwargs: Any) -> Any:
-        values = [
-            a.concrete(f"np.{function.__name__}") if isinstance(a, Tracer) else a for a in args
-        ]
-        return function(*values, **kwargs)
-
-    constant.__doc__ = f"np.{function.__name__} of the concrete values: piecewise constant."
-    return constant
-
-
 for _function in (np.nonzero, np.flatnonzero, np.argwhere, np.allclose, np.array_equal,
-                  np.searchsorted, np.digitize, np.unique, np.array_equiv):  # fmt: skip
-    functions[_function] = _on_values(_function)
+                  np.array_equiv):  # fmt: skip
+    functions[_function] = on_values(_function)
 
 
 @implements(np.isclose)
