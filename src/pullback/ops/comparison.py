@@ -24,6 +24,7 @@ def _choice(ufunc: Any, wins: Any) -> Any:
         lambda z, x, y: share(z, x, y),
         lambda z, x, y: share(z, y, x),
         undefined_at="x = y: half to each, as in JAX",
+        bounded=True,
     )
 
 
@@ -37,8 +38,9 @@ absolute = elementwise(
     lambda y, x: np.sign(x),
     notation=Notation("call", "abs"),
     undefined_at="x = 0: 0, the subgradient of least norm",
+    bounded=True,
 )
-fabs = elementwise(np.fabs, lambda y, x: np.sign(x), undefined_at="x = 0: 0")
+fabs = elementwise(np.fabs, lambda y, x: np.sign(x), undefined_at="x = 0: 0", bounded=True)
 copysign = elementwise(
     np.copysign,
     lambda z, x, y: np.sign(x) * np.sign(z),

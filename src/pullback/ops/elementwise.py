@@ -118,6 +118,7 @@ hypot = elementwise(
     lambda z, x, y: x / np.where(z == 0, 1, z),
     lambda z, x, y: y / np.where(z == 0, 1, z),
     undefined_at="x = y = 0: 0, the subgradient of least norm",
+    bounded=True,
 )
 
 

@@ -7,6 +7,7 @@ derivatives need nothing more.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,8 +16,10 @@ import numpy as np
 from pullback.core.aval import Aval, DType, aval_of, promotion_key, result_type
 from pullback.core.dispatch import ufuncs
 from pullback.core.errors import DTypeError, ShapeError
-from pullback.core.op import Batch, Jvp, Notation, Op, Samples, Vjp, call, define
+from pullback.core.op import Batch, Jvp, Notation, Op, Samples, Vjp, call, define, infix
+from pullback.core.tracer import Tracer
 from pullback.ops.batching import pointwise
+from pullback.ops.chain import annihilating, is_finite, needs_no_care
 
 Derivative = Callable[..., Any] | float | None
 Interval = tuple[float, float]
@@ -32,29 +35,32 @@ def elementwise(
     notation: Notation | None = None,
     domain: Interval | Sequence[Interval] = REAL,
     undefined_at: str = "",
+    bounded: bool = False,
     dtype: Callable[..., DType] | None = None,
+    samples: Samples | None = None,
 ) -> Op:
     """Define an operation that acts on each element, with NumPy's broadcasting.
 
     `derivatives` has one entry per argument: an expression of (output, *inputs), a number, or None
     where the function is piecewise constant. `domain` is the interval samples are drawn from, one
-    for all arguments or one each. `dtype` gives the result's dtype where `function` is no ufunc.
+    for all arguments or one each. `bounded` says that the derivatives are finite wherever the
+    inputs are. `dtype` gives the result's dtype where `function` is no ufunc,
+    `samples` the arguments to test with where intervals do not describe them.
     """
     op_name = name or function.__name__
     count = len(derivatives)
+    scalings = [_scaling(derivative, bounded) for derivative in derivatives]
     intervals = [domain] * count if isinstance(domain[0], (int, float)) else list(domain)
 
     def vjp(i: int, ct: Any, out: Any, args: Sequence[Any], params: Mapping[str, Any]) -> Any:
-        derivative = derivatives[i]
-        if derivative is None:
-            return None
-        return match(_scaled(ct, derivative, out, args), args[i])
+        scaled = scalings[i]
+        return None if scaled is None else match(scaled(ct, out, args), args[i])
 
     def jvp(tangents: Sequence[Any], out: Any, args: Any, params: Mapping[str, Any]) -> Any:
         total = None
-        for tangent, derivative in zip(tangents, derivatives, strict=True):
-            if tangent is not None and derivative is not None:
-                term = _scaled(tangent, derivative, out, args)
+        for tangent, scaled in zip(tangents, scalings, strict=True):
+            if tangent is not None and scaled is not None:
+                term = scaled(tangent, out, args)
                 total = term if total is None else total + term
         return None if total is None else expand(total, out)
 
@@ -64,7 +70,7 @@ def elementwise(
         found = dtype(*avals) if dtype else _resolve(function, keys, op_name)
         return Aval(shape, found)
 
-    def samples(rng: np.random.Generator) -> Any:
+    def from_domain(rng: np.random.Generator) -> Any:
         def draw(shape: tuple[int, ...], interval: Any) -> Any:
             return rng.uniform(interval[0], interval[1], shape)
 
@@ -83,7 +89,7 @@ def elementwise(
         jvp=None if constant else jvp,
         batch=pointwise(op_name),
         notation=notation or call(op_name),
-        samples=samples,
+        samples=samples or from_domain,
         undefined_at=undefined_at,
     )
     if isinstance(function, np.ufunc):
@@ -216,12 +222,36 @@ def expand(tangent: Any, out: Any) -> Any:
     return tangent
 
 
-def _scaled(x: Any, derivative: Any, out: Any, args: Sequence[Any]) -> Any:
-    if callable(derivative):
-        return x * derivative(out, *args)
-    if derivative == 1:
-        return x
-    return -x if derivative == -1 else x * derivative
+def _scaling(derivative: Derivative, bounded: bool) -> Callable[..., Any] | None:
+    """Return the map of (cotangent or tangent, output, inputs) to its product with the slope."""
+    if derivative is None or derivative == 1:
+        return None if derivative is None else lambda x, out, args: x
+    if derivative == -1:
+        return lambda x, out, args: -x
+    if not callable(derivative):
+        return lambda x, out, args: x * derivative
+
+    def scaled(x: Any, out: Any, args: Sequence[Any]) -> Any:
+        slope = derivative(out, *args)
+        if x.__class__ is slope.__class__ is np.ndarray and is_finite(slope):
+            return x * slope
+        return chain(x, slope, bounded)
+
+    return scaled
+
+
+def chain(cotangent: Any, slope: Any, bounded: bool = False) -> Any:
+    """Return the product of the chain rule, `cotangent * slope`: 0 where the cotangent is 0.
+
+    `bounded` says that the slope is finite wherever what it is computed from is.
+    """
+    if slope.__class__ is float and math.isfinite(slope):
+        return cotangent * slope
+    if not (isinstance(cotangent, Tracer) or isinstance(slope, Tracer)):
+        return annihilating(cotangent, slope)
+    if needs_no_care(cotangent, bounded):
+        return cotangent * slope
+    return chain_product(cotangent, slope)
 
 
 def broadcast_shapes(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
@@ -253,3 +283,50 @@ def _resolve(ufunc: Any, keys: tuple[Any, ...], name: str) -> DType:
 def same_as_first(*avals: Aval, **params: Any) -> Aval:
     """Shape rule of an operation whose result is like its first argument."""
     return Aval(avals[0].shape, avals[0].dtype)
+
+
+# the product of the chain rule, as an operation of its own
+
+
+def _kept(x: Any, factor: Any) -> Any:
+    """Return `x`, which may be infinite or NaN, with 0 where its factor is 0."""
+    return np.where(np.equal(factor, 0), 0, x)
+
+
+def _chain_vjp(i: int, ct: Any, out: Any, args: Sequence[Any], params: Any) -> Any:
+    x, slope = args
+    return match(chain(ct, slope) if i == 0 else chain(_kept(ct, x), x), args[i])
+
+
+def _chain_jvp(tangents: Sequence[Any], out: Any, args: Sequence[Any], params: Any) -> Any:
+    (dx, dslope), (x, slope) = tangents, args
+    first = None if dx is None else chain(dx, slope)
+    second = None if dslope is None else chain(_kept(dslope, x), x)
+    if first is None or second is None:
+        return expand(second if first is None else first, out)
+    return expand(first + second, out)
+
+
+def _chain_infer(x: Aval, slope: Aval) -> Aval:
+    keys = (promotion_key(x), promotion_key(slope))
+    shape = broadcast_shapes("chain_product", x.shape, slope.shape)
+    return Aval(shape, _resolve(np.multiply, keys, "chain_product"))
+
+
+chain_product = define(
+    Op(
+        name="chain_product",
+        kind="elementwise",
+        forward=annihilating,
+        infer=_chain_infer,
+        vjp=_chain_vjp,
+        jvp=_chain_jvp,
+        batch=pointwise("chain_product"),
+        notation=infix("*", 20),
+        samples=lambda rng: [
+            (tuple(rng.uniform(*POSITIVE, shape) for shape in shapes), {})
+            for shapes in (((3, 4), (3, 4)), ((), ()), ((3, 1), (2, 1, 4)), ((0, 2), (0, 2)))
+        ],
+        undefined_at="x = 0: 0, also where the slope is infinite or NaN (a masked branch)",
+    )
+)

@@ -13,8 +13,8 @@ OPEN_UNIT = (-0.8, 0.8)
 EDGE = "x = -1 or 1: infinite"
 DEGREES = float(np.pi / 180)
 
-sin = elementwise(np.sin, lambda y, x: np.cos(x))
-cos = elementwise(np.cos, lambda y, x: -np.sin(x))
+sin = elementwise(np.sin, lambda y, x: np.cos(x), bounded=True)
+cos = elementwise(np.cos, lambda y, x: -np.sin(x), bounded=True)
 tan = elementwise(np.tan, lambda y, x: 1 + y * y, domain=(-1.2, 1.2))
 arcsin = elementwise(
     np.arcsin, lambda y, x: 1 / np.sqrt(1 - x * x), domain=OPEN_UNIT, undefined_at=EDGE
@@ -22,7 +22,7 @@ arcsin = elementwise(
 arccos = elementwise(
     np.arccos, lambda y, x: -1 / np.sqrt(1 - x * x), domain=OPEN_UNIT, undefined_at=EDGE
 )
-arctan = elementwise(np.arctan, lambda y, x: 1 / (1 + x * x))
+arctan = elementwise(np.arctan, lambda y, x: 1 / (1 + x * x), bounded=True)
 arctan2 = elementwise(
     np.arctan2,
     lambda z, y, x: x / (x * x + y * y),
@@ -32,8 +32,8 @@ arctan2 = elementwise(
 )
 sinh = elementwise(np.sinh, lambda y, x: np.cosh(x))
 cosh = elementwise(np.cosh, lambda y, x: np.sinh(x))
-tanh = elementwise(np.tanh, lambda y, x: 1 - y * y)
-arcsinh = elementwise(np.arcsinh, lambda y, x: 1 / np.sqrt(1 + x * x))
+tanh = elementwise(np.tanh, lambda y, x: 1 - y * y, bounded=True)
+arcsinh = elementwise(np.arcsinh, lambda y, x: 1 / np.sqrt(1 + x * x), bounded=True)
 arccosh = elementwise(
     np.arccosh,
     lambda y, x: 1 / (np.sqrt(x - 1) * np.sqrt(x + 1)),
