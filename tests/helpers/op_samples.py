@@ -32,6 +32,11 @@ def moving(args):
     return [i for i, a in enumerate(args) if np.asarray(a).dtype.kind in "fc"]
 
 
+def joined(out):
+    """The results of an operation as one array: several are laid end to end."""
+    return np.concatenate([np.ravel(o) for o in out]) if isinstance(out, tuple) else out
+
+
 def closed(name, args, params):
     """The operation as a function of its floating arguments alone, and those arguments."""
     op, places = OPS[name], moving(args)
@@ -40,7 +45,7 @@ def closed(name, args, params):
         full = list(args)
         for i, x in zip(places, floats, strict=True):
             full[i] = x
-        return op(*full, **params)
+        return joined(op(*full, **params))
 
     return function, tuple(args[i] for i in places)
 

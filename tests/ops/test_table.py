@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from op_samples import DIFFERENTIABLE, NAMES, cast, closed, discrete, moving, samples
+from op_samples import DIFFERENTIABLE, NAMES, cast, closed, discrete, joined, moving, samples
 
 import pullback as pb
 from pullback.core.aval import aval_of
@@ -19,7 +19,8 @@ def test_the_shape_rule_tells_what_comes_out(name, dtype):
             args = tuple(np.abs(np.asarray(a)).astype(np.int64) for a in args)
         out = OPS[name].forward(*args, **params)
         inferred = OPS[name].infer(*map(aval_of, args), **params)
-        assert (np.shape(out), np.asarray(out).dtype) == (inferred.shape, inferred.dtype)
+        for o, aval in zip(pb.tree.leaves(out), pb.tree.leaves(inferred), strict=True):
+            assert (np.shape(o), np.asarray(o).dtype) == (aval.shape, aval.dtype)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -31,7 +32,7 @@ def test_a_traced_operation_computes_the_same(name):
         # a mask has no shape to trace with, so what is not floating stays a constant
         function, floats = closed(name, args, params)
         graph = pb.trace(function, *floats)
-        np.testing.assert_array_equal(graph(*floats), op(*args, **params))
+        np.testing.assert_array_equal(graph(*floats), joined(op(*args, **params)))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -96,7 +97,7 @@ def test_the_gradient_of_the_graph_equals_the_gradient(name):
 def test_bprop_gives_the_cotangents_of_arrays(name):
     args, params = next(iter(samples(name)))
     out = OPS[name].forward(*args, **params)
-    found = OPS[name].bprop(args, np.ones_like(out), **params)
+    found = OPS[name].bprop(args, pb.tree.map(np.ones_like, out), **params)
     assert len(found) == len(args)
     for i in moving(args):
         assert found[i] is None or np.shape(found[i]) == np.shape(args[i])
