@@ -15,7 +15,7 @@ from pullback.core.dispatch import functions, implements, ufuncs
 from pullback.core.op import call
 from pullback.ops.batching import pointwise
 from pullback.ops.comparison import absolute
-from pullback.ops.families import general, linear, same_as_first
+from pullback.ops.families import chain, general, linear, same_as_first
 
 
 def _real_aval(x: Aval, **params: Any) -> Aval:
@@ -63,9 +63,9 @@ def _unit(x: Any, out: Any) -> Any:
 complex_absolute = general(
     "complex_absolute",
     np.absolute,
-    vjp=lambda i, ct, out, args, params: ct * np.conjugate(_unit(args[0], out)),
+    vjp=lambda i, ct, out, args, params: chain(ct, np.conjugate(_unit(args[0], out)), bounded=True),
     jvp=lambda tangents, out, args, params: np.real(
-        np.conjugate(_unit(args[0], out)) * tangents[0]
+        chain(tangents[0], np.conjugate(_unit(args[0], out)), bounded=True)
     ),
     infer=_real_aval,
     batch=pointwise("complex_absolute"),

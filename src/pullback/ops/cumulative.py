@@ -10,7 +10,7 @@ from pullback.core.aval import Aval
 from pullback.core.dispatch import implements
 from pullback.ops.axes import one_axis
 from pullback.ops.batching import along
-from pullback.ops.families import general, linear
+from pullback.ops.families import chain, general, linear
 
 
 def _samples(rng: np.random.Generator) -> Any:
@@ -56,7 +56,7 @@ def _recurrence(slope: Any, shift: Any) -> Any:
     """
     steps, n = 1, shift.shape[-1]
     while steps < n:
-        shift = shift + slope * _delayed(shift, steps, 0)
+        shift = shift + chain(_delayed(shift, steps, 0), slope)
         steps *= 2
         if steps < n:
             slope = slope * _delayed(slope, steps // 2, 0)
@@ -68,13 +68,13 @@ def _cumprod_vjp(i: int, ct: Any, out: Any, args: Any, params: Any) -> Any:
     x, y, ct = (np.moveaxis(a, params["axis"], -1) for a in (args[0], out, ct))
     slope = _delayed(np.flip(x, -1), 1, 0)
     adjoint = np.flip(_recurrence(slope, np.flip(ct, -1)), -1)
-    return np.moveaxis(adjoint * _delayed(y, 1, 1), -1, params["axis"])
+    return np.moveaxis(chain(adjoint, _delayed(y, 1, 1)), -1, params["axis"])
 
 
 def _cumprod_jvp(tangents: Any, out: Any, args: Any, params: Any) -> Any:
     # dy[j] = x[j] dy[j-1] + y[j-1] dx[j]
     x, y, dx = (np.moveaxis(a, params["axis"], -1) for a in (args[0], out, tangents[0]))
-    return np.moveaxis(_recurrence(x, _delayed(y, 1, 1) * dx), -1, params["axis"])
+    return np.moveaxis(_recurrence(x, chain(dx, _delayed(y, 1, 1))), -1, params["axis"])
 
 
 cumprod_op = general(

@@ -289,8 +289,8 @@ def same_as_first(*avals: Aval, **params: Any) -> Aval:
 
 
 def _kept(x: Any, factor: Any) -> Any:
-    """Return `x`, which may be infinite or NaN, with 0 where its factor is 0."""
-    return np.where(np.equal(factor, 0), 0, x)
+    """Return `x` with 0 in place of what is infinite or NaN where its factor is 0."""
+    return np.where(np.equal(factor, 0) & ~np.isfinite(x), 0, x)
 
 
 def _chain_vjp(i: int, ct: Any, out: Any, args: Sequence[Any], params: Any) -> Any:

@@ -12,7 +12,7 @@ from pullback.core.errors import ShapeError
 from pullback.core.op import OPS
 from pullback.ops.axes import Axes, all_axes, flag, one_axis, reduced_shape, restore_axes
 from pullback.ops.batching import along
-from pullback.ops.families import general, linear
+from pullback.ops.families import chain, general, linear
 
 NOT_GIVEN = np._NoValue
 
@@ -129,14 +129,15 @@ def _prod_vjp(i: int, ct: Any, out: Any, args: Any, params: Any) -> Any:
     (x,), axes = args, params["axis"]
     if x.size == 0:
         return np.zeros_like(x)
-    return restore_axes(ct, x.shape, axes, params["keepdims"]) * _prod_others(x, axes)
+    spread = restore_axes(ct, x.shape, axes, params["keepdims"])
+    return chain(spread, _prod_others(x, axes))
 
 
 def _prod_jvp(tangents: Any, out: Any, args: Any, params: Any) -> Any:
     (x,), axes = args, params["axis"]
     if x.size == 0:
         return None
-    return np.sum(tangents[0] * _prod_others(x, axes), axis=axes, keepdims=params["keepdims"])
+    return np.sum(chain(tangents[0], _prod_others(x, axes)), axis=axes, keepdims=params["keepdims"])
 
 
 prod_op = general(
@@ -179,10 +180,11 @@ def _extreme(name: str, ufunc: np.ufunc) -> Any:
     def vjp(i: int, ct: Any, out: Any, args: Any, params: Any) -> Any:
         x = args[0]
         spread = restore_axes(ct, x.shape, params["axis"], params["keepdims"])
-        return spread * _chosen(out, x, params)
+        return chain(spread, _chosen(out, x, params), bounded=True)
 
     def jvp(tangents: Any, out: Any, args: Any, params: Any) -> Any:
-        return np.sum(tangents[0] * _chosen(out, args[0], params), **params)
+        shares = _chosen(out, args[0], params)
+        return np.sum(chain(tangents[0], shares, bounded=True), **params)
 
     return general(
         name,
