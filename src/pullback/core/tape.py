@@ -16,6 +16,7 @@ import numpy as np
 
 from pullback.core.aval import Aval
 from pullback.core.op import Op, call, define
+from pullback.core.segment import Segment, current, move
 from pullback.core.tracer import Trace, Tracer
 
 if TYPE_CHECKING:
@@ -25,14 +26,18 @@ _creation = itertools.count()
 
 
 class TapeNode:
-    """One recorded operation: its arguments, its result, and the nodes its arguments came from."""
+    """One recorded operation: its arguments, its result, and the nodes its arguments came from.
 
-    __slots__ = ("args", "op", "order", "out", "params", "parents")
+    `segment` is set where a checkpointed function recorded it; the arguments and the result are
+    None while that segment is dropped.
+    """
+
+    __slots__ = ("args", "op", "order", "out", "params", "parents", "segment")
 
     def __init__(
         self,
         op: Op | None,
-        args: Sequence[Any],
+        args: Any,
         params: Mapping[str, Any],
         out: Any,
         parents: Sequence[TapeNode | None],
@@ -43,6 +48,11 @@ class TapeNode:
         self.out = out
         self.parents = parents
         self.order = next(_creation)
+        self.segment: Segment | None = None
+
+    def release(self) -> None:
+        """Let go of the values and of the history: the backward pass has gone by for good."""
+        self.args, self.out, self.parents = (), None, ()
 
 
 class TapeTracer(Tracer):
@@ -65,6 +75,9 @@ class Tape(Trace):
         values, parents = self.unwrap(args)
         out = op(*values, **params)
         if op.vjp is None and op.vjp_all is None:
+            segment = self._segment()
+            if segment is not None:
+                segment.add_constant(TapeNode(op, values, params, out, parents))
             return out
         return self.record(op, values, params, out, parents)
 
@@ -93,27 +106,37 @@ class Tape(Trace):
     ) -> Any:
         """Write `out = op(*values)` on the tape, if it depends on an input; return its tracer."""
         tracked = any(parents)
-        node = TapeNode(op, values, params, out, parents) if tracked else None
+        if not tracked:
+            return tuple(map(self.wrap, out)) if isinstance(out, tuple) else self.wrap(out)
+        node = TapeNode(op, values, params, out, parents)
+        segment = self._segment()
+        if segment is not None:
+            segment.add(node)
         if not isinstance(out, tuple):
             return self.wrap(out, node)
-        if node is None:
-            return tuple(map(self.wrap, out))
-        return tuple(
-            self.wrap(o, TapeNode(item, (out,), {"index": i}, o, (node,)))
-            for i, o in enumerate(out)
-        )
+        items = [TapeNode(item, (out,), {"index": i}, o, (node,)) for i, o in enumerate(out)]
+        if segment is not None:
+            for picked in items:
+                segment.add(picked)
+        return tuple(map(self.wrap, out, items))
+
+    def _segment(self) -> Segment | None:
+        scope = current.get()
+        return None if scope is None else scope.segment(self)
 
 
 def backward(
     seeds: Iterable[tuple[TapeNode | None, Any]],
     keep: Iterable[TapeNode] = (),
     visit: Visit | None = None,
+    once: bool = False,
 ) -> dict[TapeNode, Any]:
     """Fill the gradient table from the cotangents of the outputs.
 
     `seeds` are (output node, cotangent) pairs. The table returned holds the nodes of `keep` that a
     cotangent reached, or every visited node where `visit` is given; `visit(node, position,
-    contribution)` is told what flows along each edge.
+    contribution)` is told what flows along each edge. With `once` the values and the history of
+    each node are let go of when it has been visited, so that memory falls on the way back.
     """
     table: dict[TapeNode, Any] = {}
     owned: set[TapeNode] = set()
@@ -121,33 +144,43 @@ def backward(
         if node is not None:
             _accumulate(table, owned, node, cotangent)
     kept = set(keep)
-    for node in _reverse_topological(table):
-        op = node.op
-        if op is None:
-            continue
-        cotangent = table[node] if visit or node in kept else table.pop(node, None)
-        if cotangent is None:
-            continue
-        if op is item:
-            parent = node.parents[0]
-            slots = table.setdefault(parent, [None] * len(parent.out))  # type: ignore
-            slots[node.params["index"]] = cotangent
-            continue
-        if cotangent.__class__ is list:
-            pairs = zip(cotangent, node.out, strict=True)
-            cotangent = tuple(np.zeros_like(o) if c is None else c for c, o in pairs)
-        vjp, out, args, params = op.vjp, node.out, node.args, node.params
-        shared = op.vjp_all(cotangent, out, args, params) if op.vjp_all is not None else None
-        for i, parent in enumerate(node.parents):
-            if parent is not None:
-                if shared is not None:
-                    contribution = shared[i]
-                else:
-                    contribution = vjp(i, cotangent, out, args, params)  # type: ignore[misc]
-                if contribution is not None:
-                    if visit is not None:
-                        visit(node, i, contribution)
-                    _accumulate(table, owned, parent, contribution)
+    segment: Segment | None = None
+    try:
+        for node in _reverse_topological(table):
+            op = node.op
+            if op is None:
+                continue
+            cotangent = table[node] if visit or node in kept else table.pop(node, None)
+            if cotangent is None:
+                continue
+            if node.segment is not segment:
+                segment = move(segment, node.segment)
+            if op is item:
+                parent = node.parents[0]
+                slots = table.setdefault(parent, [None] * len(node.args[0]))  # type: ignore
+                slots[node.params["index"]] = cotangent
+                if once:
+                    node.release()
+                continue
+            if cotangent.__class__ is list:
+                pairs = zip(cotangent, node.out, strict=True)
+                cotangent = tuple(np.zeros_like(o) if c is None else c for c, o in pairs)
+            vjp, out, args, params = op.vjp, node.out, node.args, node.params
+            shared = op.vjp_all(cotangent, out, args, params) if op.vjp_all is not None else None
+            for i, parent in enumerate(node.parents):
+                if parent is not None:
+                    if shared is not None:
+                        contribution = shared[i]
+                    else:
+                        contribution = vjp(i, cotangent, out, args, params)  # type: ignore[misc]
+                    if contribution is not None:
+                        if visit is not None:
+                            visit(node, i, contribution)
+                        _accumulate(table, owned, parent, contribution)
+            if once:
+                node.release()
+    finally:
+        move(segment, None)
     return table
 
 

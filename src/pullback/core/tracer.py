@@ -25,7 +25,7 @@ from pullback.core.errors import NotDifferentiableError, TracerError
 if TYPE_CHECKING:
     from pullback.core.op import Op
 
-_levels = itertools.count()
+levels = itertools.count()
 _STORE = dis.opmap["STORE_SUBSCR"]
 _LOST = (
     "a traced array was to be turned into a plain numpy array, which would lose its gradient. "
@@ -47,7 +47,7 @@ class Trace:
     """What operations do with the tracers of one transformation."""
 
     def __init__(self) -> None:
-        self.level: float = next(_levels)
+        self.level: float = next(levels)
 
     def process(self, op: Op, args: tuple[Any, ...], params: Mapping[str, Any]) -> Any:
         """Run or record `op` on `args`, of which at least one is a tracer of this trace."""

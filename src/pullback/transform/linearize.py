@@ -10,6 +10,7 @@ import numpy as np
 from pullback.core import pytree
 from pullback.core.buffer import unwrap
 from pullback.core.errors import NotDifferentiableError
+from pullback.core.segment import Segment, move
 from pullback.core.tape import Tape, TapeNode, backward, history
 from pullback.core.tracer import Tracer
 from pullback.transform.inputs import flat_arrays, matching_leaves
@@ -43,16 +44,23 @@ class Linearization:
         """Return J v for the tangent `v` of each primal."""
         given = matching_leaves(self.in_tree, tuple(tangents), self.leaves, "tangents")
         table: dict[TapeNode | None, Any] = dict(zip(self._inputs, given, strict=True))
-        for node in self._nodes:
-            if node.op is None:
-                continue
-            if node.op.jvp is None:
-                raise NotDifferentiableError(
-                    f"{node.op.name} has a reverse rule only: use pb.vjp, or give it a forward rule"
-                )
-            moving = [table.get(parent) for parent in node.parents]
-            if any(t is not None for t in moving):
-                table[node] = node.op.jvp(moving, node.out, node.args, node.params)
+        segment: Segment | None = None
+        try:
+            for node in self._nodes:
+                if node.op is None:
+                    continue
+                if node.op.jvp is None:
+                    raise NotDifferentiableError(
+                        f"{node.op.name} has a reverse rule only: use pb.vjp, "
+                        "or give it a forward rule"
+                    )
+                if node.segment is not segment:
+                    segment = move(segment, node.segment)
+                moving = [table.get(parent) for parent in node.parents]
+                if any(t is not None for t in moving):
+                    table[node] = node.op.jvp(moving, node.out, node.args, node.params)
+        finally:
+            move(segment, None)
         pairs = zip(self._outputs, self.out_leaves, strict=True)
         found = [(table.get(node), value) for node, value in pairs]
         return pytree.unflatten(

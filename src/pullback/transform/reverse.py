@@ -95,7 +95,8 @@ def value_and_grad(
         out = unwrap(out)
         scalar_output(out, name)
         value = _lower(tape, out)
-        table = backward([(_node(tape, out), np.ones((), value.dtype))], keep=nodes)
+        seed = (_node(tape, out), np.ones((), value.dtype))
+        table = backward([seed], keep=nodes, once=True)
         gradient = pytree.unflatten(structure, _gradients(table, nodes, leaves))
         if not isinstance(argnums, int) and len(positions) == 1:
             gradient = (gradient,)
