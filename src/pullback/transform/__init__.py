@@ -3,6 +3,7 @@
 from pullback.core.tracing import trace
 from pullback.transform.batching import vmap
 from pullback.transform.checking import check_grads
+from pullback.transform.checkpoint import checkpoint
 from pullback.transform.custom import custom_jvp, custom_vjp, stop_gradient
 from pullback.transform.forward import jvp
 from pullback.transform.higher import hessian, hvp, jacobian
@@ -16,6 +17,7 @@ __all__ = [
     "Tensor",
     "backward",
     "check_grads",
+    "checkpoint",
     "custom_jvp",
     "custom_vjp",
     "grad",
