@@ -21,6 +21,8 @@ ufuncs: dict[Any, Callable[..., Any]] = {}
 functions: dict[Any, Callable[..., Any]] = {}
 reductions: dict[Any, Callable[..., Any]] = {}
 """What `ufunc.reduce` means: np.add.reduce is np.sum, and so on."""
+methods: dict[str, Callable[..., Any]] = {}
+"""The methods of ufuncs by name: each takes the ufunc and what NumPy's method takes."""
 
 deferred: list[str] = []
 """Modules with more rules, imported when an unknown function is met (SciPy imports slowly)."""
@@ -51,41 +53,48 @@ def lookup(table: dict[Any, Callable[..., Any]], function: Any) -> Callable[...,
 def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: Any) -> Any:
     """Answer NEP 13: a ufunc, or one of its methods, was called with a tracer among its inputs."""
     out = kwargs.pop("out", None)
-    where = kwargs.pop("where", True)
-    dtype = kwargs.pop("dtype", None)
+    for option in ("casting", "order", "subok"):  # about memory, and checks of NumPy's own
+        kwargs.pop(option, None)
     if method == "__call__":
-        result = lookup(ufuncs, ufunc)(*map(as_operand, inputs), **kwargs)
-        if dtype is not None:
-            result = lookup(functions, np.astype)(result, dtype)
-        if where is not True:
-            if out is None:
-                raise NotDifferentiableError(
-                    f"np.{ufunc.__name__}(..., where=mask) leaves the other entries undefined "
-                    "without `out`; write np.where(mask, value, other) instead"
-                )
-            result = np.where(where, result, out[0])
-    elif method == "reduce" and ufunc in reductions:
-        options = dict(kwargs, axis=kwargs.get("axis", 0))
-        if dtype is not None:
-            options["dtype"] = dtype
-        if where is not True:
-            options["where"] = where
-        result = reductions[ufunc](*inputs, **options)
-    elif method == "accumulate" and ufunc in (np.add, np.multiply):
-        running = np.cumsum if ufunc is np.add else np.cumprod
-        result = functions[running](*inputs, axis=kwargs.get("axis", 0), dtype=dtype)
-    elif method == "outer":
-        a, b = map(as_operand, inputs)
-        result = lookup(ufuncs, ufunc)(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
+        result = _call(ufunc, inputs, out, **kwargs)
     else:
+        result = methods[method](ufunc, *inputs, **kwargs)
+    if out is None:
+        return result
+    if isinstance(result, tuple):
+        return tuple(r if o is None else write_out(o, r) for o, r in zip(out, result, strict=True))
+    return write_out(out[0], result)
+
+
+def _call(
+    ufunc: np.ufunc, inputs: Any, out: Any, dtype: Any = None, where: Any = True, **options: Any
+) -> Any:
+    rule = lookup(ufuncs, ufunc)
+    operands = [as_operand(x) for x in inputs]
+    if dtype is not None:
+        operands = _cast(ufunc, operands, dtype)
+    result = rule(*operands, **options)
+    if where is True:
+        return result
+    if out is None:
         raise NotDifferentiableError(
-            f"np.{ufunc.__name__}.{method} has no derivative rule here; "
-            "known are calls, .outer, .reduce of add, multiply, maximum, minimum, logical_and and "
-            "logical_or, and .accumulate of add and multiply"
+            f"np.{ufunc.__name__}(..., where=mask) leaves the other entries undefined "
+            "without `out`; write np.where(mask, value, other) instead"
         )
-    if out is not None:
-        return write_out(out[0], result)
-    return result
+    if isinstance(result, tuple):
+        return tuple(np.where(where, r, o) for r, o in zip(result, out, strict=True))
+    return np.where(where, result, out[0])
+
+
+def _cast(ufunc: np.ufunc, operands: list[Any], dtype: Any) -> list[Any]:
+    """Return `operands` in the dtypes of the ufunc's loop whose results have `dtype`."""
+    kinds = [getattr(x, "dtype", type(x)) for x in operands]
+    signature = (None,) * ufunc.nin + (np.dtype(dtype),) * ufunc.nout
+    loop = ufunc.resolve_dtypes((*kinds, *(None,) * ufunc.nout), signature=signature)
+    return [
+        lookup(functions, np.astype)(x, kind) if hasattr(x, "dtype") else kind.type(x)
+        for x, kind in zip(operands, loop, strict=False)
+    ]
 
 
 def write_out(out: Any, result: Any) -> Any:

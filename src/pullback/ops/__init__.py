@@ -1,6 +1,7 @@
 """Floor 1: the operations, one file per family. Importing this package fills the tables."""
 
 from pullback.ops import (
+    assembly,
     comparison,
     complex,
     convolution,
@@ -10,6 +11,7 @@ from pullback.ops import (
     elementwise,
     fft,
     gather,
+    grid,
     index,
     interpolation,
     join,
@@ -28,6 +30,7 @@ from pullback.ops import (
 )
 
 __all__ = [
+    "assembly",
     "comparison",
     "complex",
     "convolution",
@@ -37,6 +40,7 @@ __all__ = [
     "elementwise",
     "fft",
     "gather",
+    "grid",
     "index",
     "interpolation",
     "join",

@@ -96,21 +96,22 @@ cbrt = elementwise(
 )
 
 
-def _share(z: Any, x: Any) -> Any:
-    """Return exp(x - z), with 1 where both are the same infinity."""
-    return np.exp(np.where(x == z, 0, x - z))
+def _excess(x: Any, z: Any) -> Any:
+    """Return x - z, with 0 where both are the same infinity."""
+    same = x == z
+    return np.where(same, 0, x) - np.where(same, 0, z)
 
 
 logaddexp = elementwise(
     np.logaddexp,
-    lambda z, x, y: _share(z, x),
-    lambda z, x, y: _share(z, y),
+    lambda z, x, y: np.exp(_excess(x, z)),
+    lambda z, x, y: np.exp(_excess(y, z)),
     undefined_at="x = y = -inf or +inf: 1 in both",
 )
 logaddexp2 = elementwise(
     np.logaddexp2,
-    lambda z, x, y: np.exp2(np.where(x == z, 0, x - z)),
-    lambda z, x, y: np.exp2(np.where(y == z, 0, y - z)),
+    lambda z, x, y: np.exp2(_excess(x, z)),
+    lambda z, x, y: np.exp2(_excess(y, z)),
     undefined_at="x = y = -inf or +inf: 1 in both",
 )
 hypot = elementwise(
