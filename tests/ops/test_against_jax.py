@@ -18,33 +18,55 @@ bitwise_and bitwise_or bitwise_xor invert left_shift right_shift
 all any argmax argmin broadcast_to cumprod cumsum flip max min prod roll sum transpose
 """
 LIKE_SCIPY = """
-digamma entr erf erfc erfinv expit gamma gammaln kl_div logit ndtr rel_entr xlog1py xlogy
+beta betainc betaln boxcox boxcox1p dawsn digamma entr erf erfc erfcx erfinv expi expit gamma
+gammainc gammaincc gammaln i0 i0e i1 i1e kl_div log_ndtr loggamma logit ndtr ndtri poch rel_entr
+xlog1py xlogy zeta
+"""
+NOT_FROM_JAX = """
+airy_ai airy_ai_slope airy_bi airy_bi_slope betaincc betaincinv binom cosdg cosh_integral
+cosine_integral cosm1 ellipe ellipk erfcinv erfi exp1 exp10 expn exprel fresnel_cosine
+fresnel_sine gammainccinv gammaincinv huber hyp0f1 hyp1f1 hyp2f1 inv_boxcox inv_boxcox1p iv ive j0
+j1 jv k0 k0e k1 k1e kn kv kve lambertw pseudo_huber rgamma sindg sine_integral sinh_integral spence
+stdtr stdtrit y0 y1 yn yv
 """
 SAME_NAME, SPECIAL = LIKE_NUMPY.split(), LIKE_SCIPY.split()
 REASONS = {
+    **dict.fromkeys(("eig", "eigh", "qr", "slogdet", "svd"), "in tests/ops/test_spectral.py"),
     "item": "picks one result of an operation with several; tested with custom rules",
     "spacing": "not in JAX; piecewise constant",
     "stop_gradient": "jax.lax.stop_gradient; tested in tests/transform/test_custom.py",
+    **dict.fromkeys(NOT_FROM_JAX.split(), "not in JAX, or NaN there; closed forms in tests/scipy"),
 }
 
 
 def others(jax):
     """The operations whose call differs from JAX's."""
     jnp, special = jax.numpy, jax.scipy.special
+
+    def det(a):  # JAX cannot differentiate that of an empty matrix
+        return jnp.linalg.det(a) if a.shape[-1] else jnp.ones(a.shape[:-2])
+
     return {
         "astype": lambda x, dtype: x.astype(dtype),
+        "det": det,
         "discrete_astype": lambda x, dtype: x.astype(dtype),
+        "cholesky": jnp.linalg.cholesky,
+        "cofactor": lambda a: det(a)[..., None, None] * jnp.linalg.inv(a).mT,
         "complex_absolute": jnp.abs,
         "concatenate": lambda *xs, axis: jnp.concatenate(xs, axis),
         "einsum": lambda *xs, operands, result: jnp.einsum(",".join(operands) + "->" + result, *xs),
         "getitem": lambda x, *arrays, index: x[index.fill(arrays)],
+        "hermitian": lambda a, lower: (a + a.mT) / 2,
+        "inv": jnp.linalg.inv,
         "log_expit": jax.nn.log_sigmoid,
         "pad": lambda x, width: jnp.pad(x, width),
+        "pinv": lambda a, rcond: jnp.linalg.pinv(a, rtol=rcond),
         "polygamma": lambda x, n: special.polygamma(n, x),
         "reshape": lambda x, shape: jnp.reshape(x, shape),
         "scatter_add": lambda ct, *arrays, shape, index: (
             jnp.zeros(shape, ct.dtype).at[index.fill(arrays)].add(ct)
         ),
+        "solve": jnp.linalg.solve,
         "setitem": lambda x, v, *arrays, index: jnp.asarray(x).at[index.fill(arrays)].set(v),
         "argsort": lambda x, axis, kind: jnp.argsort(x, axis),
     }

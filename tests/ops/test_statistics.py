@@ -162,7 +162,7 @@ def test_norms_of_negative_order_are_zero_where_an_element_is(ord):
     assert np.all(np.isfinite(gradient))
 
 
-@pytest.mark.parametrize("ord", [None, "fro", 1, -1, np.inf, -np.inf])
+@pytest.mark.parametrize("ord", [None, "fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf])
 def test_matrix_norms(ord):
     assert_as_numpy(lambda x: np.linalg.norm(x, ord=ord), X)
     assert_as_numpy(lambda x: np.linalg.norm(x, ord=ord, axis=(1, 0)), X)
@@ -195,10 +195,7 @@ def test_the_gradient_of_the_norm_is_the_unit_vector_and_zero_at_zero():
         assert np.all(gradient[1] > 0)
 
 
-def test_norms_that_have_no_rule_say_so():
-    for ord in (2, -2, "nuc"):
-        with pytest.raises(pb.errors.NotDifferentiableError, match="singular values"):
-            pb.grad(lambda x: np.linalg.norm(x, ord=ord))(X)
+def test_norms_that_do_not_exist_say_so():
     with pytest.raises(ValueError, match=r"ord: expected .* for matrices, got 3"):
         pb.grad(lambda x: np.linalg.norm(x, ord=3))(X)
     with pytest.raises(ValueError, match=r"ord: expected .* for vectors, got 'fro'"):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core.dispatch import implements
-from pullback.core.errors import NotDifferentiableError, ShapeError
+from pullback.core.errors import ShapeError
 from pullback.ops.axes import Axes, all_axes, flag, one_axis
 from pullback.ops.reduce import NOT_GIVEN, finish, is_masked
 from pullback.ops.reduce import sum as sum_of
@@ -185,7 +185,7 @@ implements(np.nanmin)(_extreme_number(np.min, np.inf))
 
 @implements(np.linalg.norm)
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    """Return a vector norm, or the Frobenius, 1 or infinity norm of a matrix.
+    """Return a norm of vectors along one axis, or of matrices along two.
 
     At 0, where the 2-norm has no gradient, the gradient is 0, the subgradient of least norm.
     """
@@ -205,11 +205,17 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
         result = (np.max if ord > 0 else np.min)(sums, axis=kept, keepdims=True)
         return result if keepdims else np.squeeze(result, axis=axes)
     if ord in (2, -2, "nuc"):
-        raise NotDifferentiableError(
-            f"np.linalg.norm(ord={ord!r}) of a matrix needs its singular values, which have no "
-            "derivative rule; the Frobenius norm, ord='fro', is the smooth one"
-        )
-    raise ValueError(f"ord: expected None, 'fro', 1, -1, inf or -inf for matrices, got {ord!r}")
+        result = _spectral_norm(np.moveaxis(x, axes, (-2, -1)), ord)
+        return np.expand_dims(result, axes) if keepdims else result
+    raise ValueError(
+        f"ord: expected None, 'fro', 'nuc', 1, -1, 2, -2, inf or -inf for matrices, got {ord!r}"
+    )
+
+
+def _spectral_norm(x: Any, ord: Any) -> Any:
+    """Return the largest singular value (2), the smallest (-2) or the sum of all ('nuc')."""
+    s = np.linalg.svdvals(x)
+    return np.sum(s, axis=-1) if ord == "nuc" else np.max(s, axis=-1) if ord > 0 else s[..., -1]
 
 
 def _vector_norm(x: Any, ord: Any, axes: Axes, keepdims: bool) -> Any:
