@@ -1,7 +1,8 @@
 """`scipy.special` for traced code.
 
-SciPy's ufuncs (expit, erf, gammaln, xlogy, ...) take tracers as they are and are passed through;
-what SciPy writes in Python (logsumexp, softmax, log_softmax, polygamma) is here.
+SciPy's ufuncs (expit, erf, gammaln, jv, ...) take traced arrays as they are and are passed
+through; what SciPy writes in Python (logsumexp, softmax, polygamma, multigammaln, zeta, lambertw,
+comb, factorial) is replaced by functions of the same signature.
 
 >>> import numpy as np, pullback as pb
 >>> from pullback.scipy.special import logsumexp
@@ -18,12 +19,10 @@ import scipy.special as _special
 from pullback.core import dispatch as _dispatch
 from pullback.ops import special as _rules  # noqa: F401  fills the tables
 
-_OWN = ("logsumexp", "softmax", "log_softmax", "polygamma")
-
 
 def __getattr__(name: str) -> Any:
     found = getattr(_special, name)
-    return _dispatch.functions[found] if name in _OWN else found
+    return _dispatch.functions.get(found, found) if callable(found) else found
 
 
 def __dir__() -> list[str]:
