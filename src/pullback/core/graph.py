@@ -111,7 +111,11 @@ class Graph:
             return self.out_tree.unflatten(self._program(leaves))
         leaves = pytree.match(self.in_tree, args, name=f"the arguments of {self.name}")
         self.check(leaves)
-        return self.out_tree.unflatten(self.run(leaves))
+        strong = [  # a Python number takes the dtype that the graph was made for
+            x if hasattr(x, "dtype") else np.asarray(x, node.aval.dtype)[()]
+            for x, node in zip(leaves, self.arguments, strict=True)
+        ]
+        return self.out_tree.unflatten(self.run(strong))
 
     def _fitting(self, args: Any) -> list[Any] | None:
         """Return the leaves of `args` if all are arrays of the very signature; the quick path."""

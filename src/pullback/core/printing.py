@@ -94,7 +94,9 @@ def _constant(value: Any) -> str:
 
 
 def _parameter(value: Any) -> str:
-    return value.name if isinstance(value, np.dtype) else str(value)
+    if isinstance(value, tuple) and value and all(hasattr(v, "arguments") for v in value):
+        return "(" + ", ".join(map(_parameter, value)) + ")"
+    return value.name if isinstance(value, np.dtype) or hasattr(value, "arguments") else str(value)
 
 
 def _quoted(text: str) -> str:

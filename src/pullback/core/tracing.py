@@ -38,8 +38,9 @@ class GraphTracer(Tracer):
         raise TracerError(
             f"{purpose} needs a concrete number, but in pb.trace a value is known only by its "
             f"shape and dtype (here {self.aval}; {_user_line()}). Use np.where for a choice "
-            "between values, or run the function without pb.trace, where Python's if, for and "
-            "while see the numbers."
+            "between values, pb.cond for a choice between computations, pb.while_loop or "
+            "pb.fori_loop for a loop, or run the function without pb.trace, where Python's if, "
+            "for and while see the numbers."
         )
 
 

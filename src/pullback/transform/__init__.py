@@ -4,6 +4,15 @@ from pullback.core.tracing import trace
 from pullback.transform.batching import vmap
 from pullback.transform.checking import check_grads
 from pullback.transform.checkpoint import checkpoint
+from pullback.transform.control import (
+    associative_scan,
+    cond,
+    fori_loop,
+    map,
+    scan,
+    switch,
+    while_loop,
+)
 from pullback.transform.custom import custom_jvp, custom_vjp, stop_gradient
 from pullback.transform.forward import jvp
 from pullback.transform.higher import hessian, hvp, jacobian
@@ -15,20 +24,27 @@ from pullback.transform.tensor import Tensor
 __all__ = [
     "GradientTable",
     "Tensor",
+    "associative_scan",
     "backward",
     "check_grads",
     "checkpoint",
+    "cond",
     "custom_jvp",
     "custom_vjp",
+    "fori_loop",
     "grad",
     "hessian",
     "hvp",
     "jacobian",
     "jvp",
     "linearize",
+    "map",
+    "scan",
     "stop_gradient",
+    "switch",
     "trace",
     "value_and_grad",
     "vjp",
     "vmap",
+    "while_loop",
 ]
