@@ -24,7 +24,7 @@ def _choice(ufunc: Any, wins: Any) -> Any:
         lambda z, x, y: share(z, x, y),
         lambda z, x, y: share(z, y, x),
         undefined_at="x = y: half to each, as in JAX",
-        bounded=True,
+        selects=True,
     )
 
 

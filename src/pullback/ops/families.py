@@ -36,6 +36,7 @@ def elementwise(
     domain: Interval | Sequence[Interval] = REAL,
     undefined_at: str = "",
     bounded: bool = False,
+    selects: bool = False,
     dtype: Callable[..., DType] | None = None,
     samples: Samples | None = None,
 ) -> Op:
@@ -44,12 +45,12 @@ def elementwise(
     `derivatives` has one entry per argument: an expression of (output, *inputs), a number, or None
     where the function is piecewise constant. `domain` is the interval samples are drawn from, one
     for all arguments or one each. `bounded` says that the derivatives are finite wherever the
-    inputs are. `dtype` gives the result's dtype where `function` is no ufunc,
+    inputs are, `selects` that they are shares: what has none counts for nothing. `dtype` gives the result's dtype where `function` is no ufunc,
     `samples` the arguments to test with where intervals do not describe them.
     """
     op_name = name or function.__name__
     count = len(derivatives)
-    scalings = [_scaling(derivative, bounded) for derivative in derivatives]
+    scalings = [_scaling(derivative, bounded, selects) for derivative in derivatives]
     intervals = [domain] * count if isinstance(domain[0], (int, float)) else list(domain)
 
     def vjp(i: int, ct: Any, out: Any, args: Sequence[Any], params: Mapping[str, Any]) -> Any:
@@ -222,7 +223,7 @@ def expand(tangent: Any, out: Any) -> Any:
     return tangent
 
 
-def _scaling(derivative: Derivative, bounded: bool) -> Callable[..., Any] | None:
+def _scaling(derivative: Derivative, bounded: bool, selects: bool) -> Callable[..., Any] | None:
     """Return the map of (cotangent or tangent, output, inputs) to its product with the slope."""
     if derivative is None or derivative == 1:
         return None if derivative is None else lambda x, out, args: x
@@ -230,6 +231,9 @@ def _scaling(derivative: Derivative, bounded: bool) -> Callable[..., Any] | None
         return lambda x, out, args: -x
     if not callable(derivative):
         return lambda x, out, args: x * derivative
+
+    if selects:
+        return lambda x, out, args: chain(derivative(out, *args), x)
 
     def scaled(x: Any, out: Any, args: Sequence[Any]) -> Any:
         slope = derivative(out, *args)

@@ -180,11 +180,11 @@ def _extreme(name: str, ufunc: np.ufunc) -> Any:
     def vjp(i: int, ct: Any, out: Any, args: Any, params: Any) -> Any:
         x = args[0]
         spread = restore_axes(ct, x.shape, params["axis"], params["keepdims"])
-        return chain(spread, _chosen(out, x, params), bounded=True)
+        return chain(_chosen(out, x, params), spread)
 
     def jvp(tangents: Any, out: Any, args: Any, params: Any) -> Any:
         shares = _chosen(out, args[0], params)
-        return np.sum(chain(tangents[0], shares, bounded=True), **params)
+        return np.sum(chain(shares, tangents[0]), **params)
 
     return general(
         name,
