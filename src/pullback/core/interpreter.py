@@ -1,8 +1,8 @@
 """Running a graph with NumPy: one straight line of Python, with temporary memory planned ahead.
 
 The program is generated once per graph. Element-by-element operations and matrix products write
-into buffers that are reused as soon as their value is dead, so a training step allocates nothing
-but its results.
+into places of one arena that are reused as soon as their value is dead, so a training step
+allocates nothing but its results; every other value is deleted after its last use.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pullback.core.aval import Aval
+from pullback.core.memory import Arena, block, last_uses, live_bytes, nbytes, owners
 
 if TYPE_CHECKING:
     from pullback.core.graph import Graph, Node
@@ -25,7 +26,7 @@ class Program:
     """A graph as one Python function; safe to call from several threads at once."""
 
     def __init__(self, graph: Graph) -> None:
-        self._plan = _Plan(graph)
+        self._plan = Plan(graph)
         self.source = _source(graph, self._plan)
         names: dict[str, Any] = {}
         for k, node in enumerate(graph.nodes):
@@ -42,50 +43,59 @@ class Program:
         try:
             buffers = self._pool.pop()  # atomic, so that no two threads get the same buffers
         except IndexError:
-            buffers = [np.empty(aval.shape, aval.dtype) for aval in self._plan.buffers]
+            buffers = self._plan.make_buffers()
         results = self._run(leaves, buffers)
         self._pool.append(buffers)
         return results
 
 
-class _Plan:
-    """Which node writes into which buffer."""
+class Plan:
+    """Which node writes into which buffer of the arena, and which names die where.
+
+    `peak_bytes` is what a call takes at most: the arena, and what NumPy allocates besides.
+    """
 
     def __init__(self, graph: Graph) -> None:
-        self.buffers: list[Aval] = []
         self.buffer_of: dict[Node, int] = {}
-        memory = _memory(graph)
-        last_use = _last_use(graph, memory)
-        escaping = {root for node in graph.results for root in memory[node]}
-        free: dict[Aval, list[int]] = {}
-        dying: dict[int, list[Node]] = {}
-        for owner, position in last_use.items():
-            dying.setdefault(position, []).append(owner)
-        for position, node in enumerate(graph.nodes):
-            ends = dying.get(position, ())
-            if _writes_out(node) and node not in escaping:
-                ready = free.get(node.aval, [])
-                same_place = [o for o in ends if self._can_overwrite(node, o)]
-                if same_place:
-                    self.buffer_of[node] = self.buffer_of[same_place[0]]
-                    ends = [o for o in ends if o is not same_place[0]]
-                elif ready:
-                    self.buffer_of[node] = ready.pop()
-                else:
-                    self.buffer_of[node] = len(self.buffers)
-                    self.buffers.append(node.aval)
-            for owner in ends:
-                if owner in self.buffer_of and owner is not node:
-                    free.setdefault(owner.aval, []).append(self.buffer_of[owner])
+        self.buffers: list[tuple[int, Aval]] = []
+        memory = owners(graph.nodes)
+        last = last_uses(graph, memory)
+        self._place(graph, last)
+        self.deleted = _deleted(graph, self.buffer_of)
+        others = live_bytes(graph, memory, ignored=self.buffer_of)
+        self.peak_bytes = self.arena_bytes + max(others, default=0)
 
-    def _can_overwrite(self, node: Node, owner: Node) -> bool:
-        return (
-            owner in self.buffer_of
-            and owner.aval == node.aval
-            and node.op is not None
-            and node.op.kind == "elementwise"
-            and owner in node.inputs
-        )
+    def _place(self, graph: Graph, last: dict[Node, int]) -> None:
+        arena = Arena()
+        numbers: dict[tuple[int, Aval], int] = {}
+        start_of: dict[Node, int] = {}
+        dying: dict[int, list[Node]] = {}
+        for position, node in enumerate(graph.nodes):
+            ends = dying.get(position, [])
+            if _writes_out(node) and last[node] < len(graph.nodes):
+                overwritten = next((o for o in ends if _can_overwrite(node, o)), None)
+                if overwritten is not None:
+                    ends.remove(overwritten)
+                    start = start_of[overwritten]
+                else:
+                    start = arena.take(nbytes(node))
+                start_of[node] = start
+                self.buffer_of[node] = numbers.setdefault((start, node.aval), len(numbers))
+                dying.setdefault(last[node], []).append(node)
+            for owner in ends:
+                arena.give(start_of[owner], nbytes(owner))
+        self.buffers = list(numbers)
+        self.arena_bytes = arena.size
+
+    def make_buffers(self) -> list[Any]:
+        """Return new buffers: arrays at their places in one new block of memory."""
+        arena = block(self.arena_bytes)
+        return [
+            arena[start : start + aval.size * aval.dtype.itemsize]
+            .view(aval.dtype)
+            .reshape(aval.shape)
+            for start, aval in self.buffers
+        ]
 
 
 def _writes_out(node: Node) -> bool:
@@ -94,45 +104,49 @@ def _writes_out(node: Node) -> bool:
         and isinstance(node.op.forward, np.ufunc)
         and isinstance(node.aval, Aval)
         and node.aval.ndim > 0
-        and node.aval.size * node.aval.dtype.itemsize >= _BUFFER_BYTES
+        and nbytes(node) >= _BUFFER_BYTES
     )
 
 
-def _memory(graph: Graph) -> dict[Node, frozenset[Node]]:
-    """Return for each node the nodes whose memory its value may share (itself if it owns some)."""
-    memory: dict[Node, frozenset[Node]] = {}
-    for node in graph.nodes:
-        if node.op is None or _writes_out(node):
-            memory[node] = frozenset([node])
-        else:  # it may be a view of any of its inputs
-            memory[node] = frozenset([node]).union(*[memory[i] for i in node.inputs])
-    return memory
+def _can_overwrite(node: Node, dying: Node) -> bool:
+    return (
+        dying.aval == node.aval
+        and node.op is not None
+        and node.op.kind == "elementwise"
+        and dying in node.inputs
+    )
 
 
-def _last_use(graph: Graph, memory: dict[Node, frozenset[Node]]) -> dict[Node, int]:
+def _deleted(graph: Graph, planned: dict[Node, int]) -> dict[int, list[Node]]:
+    """Return the nodes whose names are deleted after each position, to free their memory."""
     last: dict[Node, int] = {}
     for position, node in enumerate(graph.nodes):
-        for i in (node, *node.inputs):
-            for owner in memory[i]:
-                last[owner] = position
-    return last
+        for i in node.inputs:
+            last[i] = position
+    kept = {*graph.results, *planned}
+    deleted: dict[int, list[Node]] = {}
+    for node, position in last.items():
+        if node.op is not None and node not in kept and nbytes(node) >= _BUFFER_BYTES:
+            deleted.setdefault(position, []).append(node)
+    return deleted
 
 
-def _source(graph: Graph, plan: _Plan) -> str:
+def _source(graph: Graph, plan: Plan) -> str:
     names = {node: f"v{k}" for k, node in enumerate(graph.nodes)}
     lines = ["def run(inputs, buffers):"]
     if graph.arguments:
         lines.append(f"    ({', '.join(names[n] for n in graph.arguments)},) = inputs")
-    for b in range(len(plan.buffers)):
-        lines.append(f"    b{b} = buffers[{b}]")
+    if plan.buffers:
+        lines.append(f"    ({', '.join(f'b{b}' for b in range(len(plan.buffers)))},) = buffers")
     for k, node in enumerate(graph.nodes):
-        if node.op is None:
-            continue
-        parts = [names[i] for i in node.inputs]
-        parts += [f"{key}=p{k}_{key}" for key in node.params]
-        if node in plan.buffer_of:
-            parts.append(f"out=b{plan.buffer_of[node]}")
-        lines.append(f"    {names[node]} = f{k}({', '.join(parts)})")
+        if node.op is not None:
+            parts = [names[i] for i in node.inputs]
+            parts += [f"{key}=p{k}_{key}" for key in node.params]
+            if node in plan.buffer_of:
+                parts.append(f"out=b{plan.buffer_of[node]}")
+            lines.append(f"    {names[node]} = f{k}({', '.join(parts)})")
+        if k in plan.deleted:
+            lines.append(f"    del {', '.join(names[n] for n in plan.deleted[k])}")
     outputs = [names[n] + (".copy()" if _is_array_constant(n) else "") for n in graph.results]
     lines.append(f"    return [{', '.join(outputs)}]")
     return "\n".join(lines) + "\n"
