@@ -4,10 +4,12 @@ import zlib
 
 import numpy as np
 
-import pullback.ops.special  # noqa: F401  enters SciPy's functions into the table
+import pullback.ops.scipy_linalg  # noqa: F401  enters SciPy's functions into the table
+import pullback.ops.special  # noqa: F401
 from pullback.core.op import OPS
 
-NAMES = sorted(set(OPS) - {"item"})  # item picks a result of another operation
+CONTROL = {"repeat_step", "scan", "switch", "while_loop"}  # their bodies are graphs of one dtype
+NAMES = sorted(set(OPS) - CONTROL - {"item"})  # item picks a result of another operation
 DIFFERENTIABLE = [name for name in NAMES if OPS[name].vjp is not None]
 
 

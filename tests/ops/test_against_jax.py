@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from op_samples import DIFFERENTIABLE, NAMES, closed, discrete, samples
+from op_samples import CONTROL, DIFFERENTIABLE, NAMES, closed, discrete, samples
 
 import pullback as pb
 from pullback.core.op import OPS
@@ -31,10 +31,13 @@ stdtr stdtrit y0 y1 yn yv
 """
 SAME_NAME, SPECIAL = LIKE_NUMPY.split(), LIKE_SCIPY.split()
 REASONS = {
+    **dict.fromkeys(CONTROL, "in tests/transform/test_control_*.py"),
     **dict.fromkeys(("eig", "eigh", "qr", "slogdet", "svd"), "in tests/ops/test_spectral.py"),
+    **dict.fromkeys(("solve_sylvester", "sqrtm"), "in tests/scipy/test_scipy_linalg.py"),
     "item": "picks one result of an operation with several; tested with custom rules",
     "spacing": "not in JAX; piecewise constant",
     "stop_gradient": "jax.lax.stop_gradient; tested in tests/transform/test_custom.py",
+    "unstack": "the entries along the first axis; in tests/transform/test_control_scan.py",
     **dict.fromkeys(NOT_FROM_JAX.split(), "not in JAX, or NaN there; closed forms in tests/scipy"),
 }
 
@@ -46,6 +49,11 @@ def others(jax):
     def det(a):  # JAX cannot differentiate that of an empty matrix
         return jnp.linalg.det(a) if a.shape[-1] else jnp.ones(a.shape[:-2])
 
+    def solve_triangular(a, b, **options):
+        loops = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        a, b = (jnp.broadcast_to(x, (*loops, *x.shape[-2:])) for x in (a, b))
+        return jax.scipy.linalg.solve_triangular(a, b, **options)
+
     return {
         "astype": lambda x, dtype: x.astype(dtype),
         "det": det,
@@ -56,6 +64,7 @@ def others(jax):
         "concatenate": lambda *xs, axis: jnp.concatenate(xs, axis),
         "einsum": lambda *xs, operands, result: jnp.einsum(",".join(operands) + "->" + result, *xs),
         "getitem": lambda x, *arrays, index: x[index.fill(arrays)],
+        "expm": jax.scipy.linalg.expm,
         "hermitian": lambda a, lower: (a + a.mT) / 2,
         "inv": jnp.linalg.inv,
         "log_expit": jax.nn.log_sigmoid,
@@ -67,6 +76,7 @@ def others(jax):
             jnp.zeros(shape, ct.dtype).at[index.fill(arrays)].add(ct)
         ),
         "solve": jnp.linalg.solve,
+        "solve_triangular": solve_triangular,
         "setitem": lambda x, v, *arrays, index: jnp.asarray(x).at[index.fill(arrays)].set(v),
         "argsort": lambda x, axis, kind: jnp.argsort(x, axis),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +18,18 @@ if TYPE_CHECKING:
     from pullback.core.op import Op
 
 
+_creation = itertools.count()
+
+
 class Node:
     """One value of a graph: an argument, a constant, or the result of `op` on `inputs`.
 
     `aval` is its shape and dtype, or a tuple of them for an operation with several results
-    (an `item` node picks one). `value` is the array of a constant and None otherwise.
+    (an `item` node picks one). `value` is the array of a constant and None otherwise. `order`
+    counts the nodes as they are made.
     """
 
-    __slots__ = ("aval", "inputs", "name", "op", "params", "value")
+    __slots__ = ("aval", "inputs", "name", "op", "order", "params", "value")
 
     def __init__(
         self,
@@ -41,6 +46,7 @@ class Node:
         self.params: Mapping[str, Any] = params or {}
         self.value = value
         self.name = name
+        self.order = next(_creation)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -179,18 +185,19 @@ class Graph:
 
 
 def _reachable(arguments: Sequence[Node], results: Sequence[Node]) -> tuple[Node, ...]:
-    """Return the arguments, then every other node that the results need, inputs first."""
-    order: dict[Node, None] = dict.fromkeys(arguments)
-    for result in results:
-        pending = [result]
-        while pending:
-            node = pending[-1]
-            missing = [i for i in node.inputs if i not in order]
-            if missing:
-                pending.extend(reversed(missing))
-            else:
-                order[pending.pop()] = None
-    return tuple(order)
+    """Return the arguments, then every other node that the results need, as they were made.
+
+    That is the order of the user's program, and it has inputs first.
+    """
+    found = {*arguments, *results}
+    pending = list(results)
+    while pending:
+        for i in pending.pop().inputs:
+            if i not in found:
+                found.add(i)
+                pending.append(i)
+    others = found.difference(arguments)
+    return (*arguments, *sorted(others, key=lambda node: node.order))
 
 
 def _consumers(nodes: Sequence[Node]) -> dict[Node, tuple[Node, ...]]:
