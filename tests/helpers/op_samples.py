@@ -4,8 +4,8 @@ import zlib
 
 import numpy as np
 
-import pullback.ops.scipy_linalg  # noqa: F401  enters SciPy's functions into the table
-import pullback.ops.special  # noqa: F401
+import pullback.ops.scipy_linalg
+import pullback.ops.special  # noqa: F401  both enter functions of SciPy into the table
 from pullback.core.op import OPS
 
 CONTROL = {"repeat_step", "scan", "switch", "while_loop"}  # their bodies are graphs of one dtype
