@@ -88,10 +88,11 @@ class Graph:
         self.in_tree = in_tree
         self.out_tree = out_tree
         self.name = name
-        self.nodes = _reachable(self.arguments, self.results)
+        self.nodes = reachable(self.arguments, self.results)
         _name_nodes(self.nodes)
         self._consumers = _consumers(self.nodes)
         self._program: Program | None = None
+        self._captures = any(isinstance(n.value, Tracer) for n in self.nodes)
         self._signature = [(n.aval.shape, n.aval.dtype) for n in self.arguments]
 
     @property
@@ -140,7 +141,7 @@ class Graph:
 
     def run(self, leaves: Sequence[Any]) -> list[Any]:
         """Compute the results from the flat list of arguments, unchecked."""
-        if any(isinstance(leaf, Tracer) for leaf in leaves):
+        if self._captures or any(isinstance(leaf, Tracer) for leaf in leaves):
             values = self.evaluate(leaves)
             return [values[node] for node in self.results]
         if self._program is None:
@@ -184,7 +185,7 @@ class Graph:
         return to_dot(self, **labels)
 
 
-def _reachable(arguments: Sequence[Node], results: Sequence[Node]) -> tuple[Node, ...]:
+def reachable(arguments: Sequence[Node], results: Sequence[Node]) -> tuple[Node, ...]:
     """Return the arguments, then every other node that the results need, as they were made.
 
     That is the order of the user's program, and it has inputs first.

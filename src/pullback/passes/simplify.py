@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core.aval import aval_of
-from pullback.core.graph import Graph, Node
+from pullback.core.graph import Graph, Node, reachable
 from pullback.core.op import OPS
 
 Rule = Callable[["Builder", Node], Node | None]
@@ -224,15 +224,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
 def _copy(results: list[Node], fresh: dict[Node, Node]) -> dict[Node, Node]:
     """Return new nodes for all that `results` need, so that no graph shares its names."""
     copies = dict(fresh)
-    pending = list(results)
-    while pending:
-        node = pending[-1]
-        missing = [i for i in node.inputs if i not in copies]
-        if node in copies:
-            pending.pop()
-        elif missing:
-            pending.extend(missing)
-        else:
+    for node in reachable((), results):  # in the order of the program
+        if node not in copies:
             inputs = tuple(copies[i] for i in node.inputs)
-            copies[pending.pop()] = Node(node.aval, node.op, inputs, node.params, node.value)
+            copies[node] = Node(node.aval, node.op, inputs, node.params, node.value)
     return copies
