@@ -45,8 +45,9 @@ def elementwise(
     `derivatives` has one entry per argument: an expression of (output, *inputs), a number, or None
     where the function is piecewise constant. `domain` is the interval samples are drawn from, one
     for all arguments or one each. `bounded` says that the derivatives are finite wherever the
-    inputs are, `selects` that they are shares: what has none counts for nothing. `dtype` gives the result's dtype where `function` is no ufunc,
-    `samples` the arguments to test with where intervals do not describe them.
+    inputs are, `selects` that they are shares: what has none counts for nothing. `dtype` gives
+    the result's dtype where `function` is no ufunc, `samples` the arguments to test with where
+    intervals do not describe them.
     """
     op_name = name or function.__name__
     count = len(derivatives)
@@ -126,13 +127,18 @@ def linear(
         if not any(moving):
             return None
         pushed = [
-            a if not is_linear(i) else (t if moving[i] else np.zeros_like(a))
+            a if not is_linear(i) else (t if moving[i] else _zeros(a))
             for i, (a, t) in enumerate(zip(args, tangents, strict=True))
         ]
         return op(*pushed, **params)
 
     op = Op(name, "linear", forward, infer, vjp, jvp, batch, notation or call(name), samples, "")
     return define(op)
+
+
+def _zeros(a: Any) -> Any:
+    """Return zeros like `a`; a Python number stays one, which widens no dtype."""
+    return np.zeros_like(a) if hasattr(a, "dtype") else 0 * a
 
 
 def bilinear(

@@ -50,7 +50,7 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
     def pullback(cotangent: Any) -> Any:
         given = matching_leaves(out_structure, cotangent, values, "cotangent")
         table = backward(zip(out_nodes, given, strict=True), keep=nodes)
-        return pytree.unflatten(structure, _gradients(table, nodes, leaves))
+        return pytree.unflatten(structure, _gradients(table, nodes, leaves, given))
 
     out = pytree.unflatten(out_structure, values)
     if has_aux:
@@ -161,8 +161,17 @@ def _lower(tape: Tape, x: Any) -> Any:
     return np.asarray(x)[()] if isinstance(x, (float, complex)) and not hasattr(x, "dtype") else x
 
 
-def _gradients(table: Any, nodes: Sequence[Any], leaves: Sequence[Any]) -> list[Any]:
-    return [
-        table[node] if node in table else np.zeros_like(leaf)
-        for node, leaf in zip(nodes, leaves, strict=True)
-    ]
+def _gradients(
+    table: Any, nodes: Sequence[Any], leaves: Sequence[Any], given: Sequence[Any] = ()
+) -> list[Any]:
+    """Return the gradients of `nodes`, each an array of its own that may be written to."""
+    taken = set(map(id, given))
+    gradients = []
+    for node, leaf in zip(nodes, leaves, strict=True):
+        gradient = table[node] if node in table else np.zeros_like(leaf)
+        if gradient.__class__ is np.ndarray:
+            if gradient.base is not None or id(gradient) in taken:
+                gradient = gradient.copy()
+            taken.add(id(gradient))
+        gradients.append(gradient)
+    return gradients
