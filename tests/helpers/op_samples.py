@@ -56,4 +56,5 @@ def discrete(name):
     """Integer operations need integer samples, which their samples are made into."""
     return name in {
         "invert", "bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift",
+        "bitwise_count", "gcd", "lcm",
     }  # fmt: skip

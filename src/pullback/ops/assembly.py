@@ -102,5 +102,5 @@ def vander(x: Any, N: Any = None, increasing: bool = False) -> Any:
     x = as_array(x)
     if x.ndim != 1:
         raise ShapeError(f"x: expected a vector, got shape {x.shape}")
-    exponents = np.arange(x.shape[0] if N is None else N, dtype=x.dtype)
+    exponents = np.arange(x.shape[0] if N is None else N)
     return x[:, None] ** (exponents if increasing else exponents[::-1])

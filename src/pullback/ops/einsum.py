@@ -135,17 +135,44 @@ einsum_op = define(
 
 
 @implements(np.einsum)
-def einsum(*operands: Any, out: Any = None, optimize: Any = False, **options: Any) -> Any:
-    """Sum products by Einstein's convention, e.g. "ij,jk->ik"; operands follow the subscripts."""
-    if not isinstance(operands[0], str):
-        raise ShapeError(
-            "einsum: expected the subscripts as a string first, e.g. np.einsum('ij,jk->ik', a, b)"
-        )
-    subscripts, *values = operands
-    arrays = [v if isinstance(v, Tracer) else np.asarray(v) for v in values]
+def einsum(
+    *operands: Any, out: Any = None, optimize: Any = False, dtype: Any = None, **options: Any
+) -> Any:
+    """Sum products by Einstein's convention, e.g. "ij,jk->ik"; operands follow the subscripts.
+
+    Or each operand is followed by the list of its axes' numbers: einsum(a, [0, 1], b, [1, 2]).
+    """
+    subscripts, *values = _as_subscripts(operands)
+    arrays: list[Any] = [v if isinstance(v, Tracer) else np.asarray(v) for v in values]
+    if dtype is not None:
+        arrays = [np.astype(a, dtype) for a in arrays]
     spelled, result = parse(subscripts, [a.ndim for a in arrays])
     total = einsum_op(*arrays, operands=tuple(spelled), result=result)
     if out is not None:
         out[...] = total
         return out
     return total
+
+
+def _as_subscripts(operands: Sequence[Any]) -> Sequence[Any]:
+    """Return the operands after their subscripts, also where they were given as lists of axes."""
+    if not operands:
+        raise ShapeError("einsum: expected subscripts and operands, e.g. einsum('ij,jk', a, b)")
+    if isinstance(operands[0], str):
+        return operands
+    pairs = len(operands) // 2 * 2
+    left = ",".join(map(_letters, operands[1:pairs:2]))
+    arrow = "->" + _letters(operands[-1]) if len(operands) > pairs else ""
+    return [left + arrow, *operands[0:pairs:2]]
+
+
+def _letters(axes: Any) -> str:
+    return "".join("..." if i is Ellipsis else string.ascii_letters[i] for i in axes)
+
+
+@implements(np.einsum_path)
+def einsum_path(*operands: Any, **options: Any) -> Any:
+    """Return the order of contraction that costs least: it depends on the shapes alone."""
+    subscripts, *values = _as_subscripts(operands)
+    blanks = [np.broadcast_to(np.empty((), np.float64), np.shape(v)) for v in values]
+    return np.einsum_path(subscripts, *blanks, **options)

@@ -128,6 +128,11 @@ def nan_to_num(
     x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None
 ) -> Any:
     """Replace NaN and infinities by numbers; the gradient is 0 there."""
+    if x.dtype.kind == "c":
+        parts = [nan_to_num(part(x), copy, nan, posinf, neginf) for part in (np.real, np.imag)]
+        return parts[0] + 1j * parts[1]
+    if x.dtype.kind != "f":
+        return +x
     largest = float(np.finfo(x.dtype).max)
     x = np.where(np.isnan(x), nan, x)
     x = np.where(x == np.inf, largest if posinf is None else posinf, x)

@@ -88,7 +88,7 @@ def stack(
     return np.concatenate(expanded, axis=one_axis(axis, parts[0].ndim + 1), out=out, dtype=dtype)
 
 
-@implements(np.vstack)
+@implements(np.vstack, getattr(np, "row_stack", np.vstack))
 def vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
     """Join along the first axis, vectors as rows."""
     return np.concatenate([np.atleast_2d(_array(a)) for a in tup], axis=0, dtype=dtype)

@@ -79,7 +79,7 @@ def _check_places(a: Any, kth: Any, axis: Any) -> None:
         raise ValueError(f"kth: expected places from {-n} to {n - 1}, got {kth}")
 
 
-def _sorted_last(a: Any, axes: tuple[int, ...]) -> Any:
+def sorted_last(a: Any, axes: tuple[int, ...]) -> Any:
     """Return `a` sorted along `axes`, which become its last one."""
     kept = [i for i in range(a.ndim) if i not in axes]
     length = 1
@@ -102,7 +102,7 @@ def median(
 ) -> Any:
     """Return the middle value, or the mean of the two in the middle; NaN if there is any."""
     axes = all_axes(axis, a.ndim)
-    ordered = _sorted_last(a, axes)
+    ordered = sorted_last(a, axes)
     n = ordered.shape[-1]
     middle = np.mean(ordered[..., max(n - 1, 0) // 2 : n // 2 + 1], axis=-1)
     result = _spoil(middle, ordered)
@@ -128,7 +128,7 @@ def quantile(
             "float(q) where it has a concrete value"
         )
     axes = all_axes(axis, a.ndim)
-    ordered = _sorted_last(a, axes)
+    ordered = sorted_last(a, axes)
     levels = np.asarray(q, dtype=np.float64)
     if not np.all((levels >= 0) & (levels <= 1)):
         raise ValueError(f"q: expected numbers from 0 to 1 (0 to 100 for a percentile), got {q}")
