@@ -32,6 +32,10 @@ class Compression:
         """How many products with vectors are taken."""
         return count(self.column_colors) + count(self.row_colors)
 
+    def transposed(self) -> Compression:
+        """Return the same for a symmetric matrix, from products of the other mode."""
+        return Compression(self.pattern, self.row_colors, self.column_colors, self.places)
+
     def expand(self, products: Any) -> Any:
         """Return the matrix as a `scipy.sparse.csr_array`; `products` is flat."""
         indices, ends = self.pattern.indices.copy(), self.pattern.indptr.copy()
@@ -54,15 +58,18 @@ def compress(pattern: Any, mode: Mode) -> Compression:
         return _reverse(pattern)
     if mode == "bidirectional":
         return _bidirectional(pattern)
-    forward = _forward(pattern)
-    longest_column = np.bincount(pattern.indices).max(initial=0)
-    if forward.products <= longest_column:  # rows need at least as many
-        return forward
-    reverse = _reverse(pattern)
-    one_sided = min(forward, reverse, key=lambda c: c.products)
-    if _least_bidirectional(pattern)[0] >= one_sided.products:
-        return one_sided
-    return min(one_sided, _bidirectional(pattern), key=lambda c: c.products)
+    bounds = [
+        (np.diff(pattern.indptr).max(initial=0), _forward),
+        (np.bincount(pattern.indices).max(initial=0), _reverse),
+        (_least_bidirectional(pattern)[0], _bidirectional),
+    ]
+    best: Compression | None = None
+    for bound, way in sorted(bounds, key=lambda pair: int(pair[0])):
+        if best is None or bound < best.products:
+            found = way(pattern)
+            best = found if best is None or found.products < best.products else best
+    assert best is not None
+    return best
 
 
 def compress_symmetric(pattern: Any) -> Compression:

@@ -9,8 +9,9 @@ import numpy as np
 
 from pullback.core import pytree
 from pullback.core.aval import aval_of
-from pullback.core.errors import DTypeError
+from pullback.core.errors import DTypeError, TracerError
 from pullback.core.graph import Graph
+from pullback.core.tracer import Tracer
 from pullback.core.tracing import trace
 from pullback.transform.inputs import argument_positions, flat_arrays
 from pullback.transform.reverse import grad
@@ -40,6 +41,12 @@ class Call:
         self.moving = flat_arrays(given, "arguments of the sparse derivative")[0]
         for x in self.moving:
             _check_real(x, "the arguments at argnums")
+        if any(isinstance(x, Tracer) for x in leaves):
+            raise TracerError(
+                "sparse derivative: an argument is traced, but a scipy.sparse array holds numbers "
+                "only. Inside of another transformation take pb.jacobian, or products with pb.jvp "
+                "and pb.vjp."
+            )
         dtype = np.result_type(np.float32, *[x.dtype for x in self.moving])
         traced = [i for i, x in enumerate(leaves) if i not in places and _is_floating(x)]
         self.passive = [

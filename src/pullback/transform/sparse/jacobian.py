@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from pullback.core.errors import ConfigError, ShapeError
+from pullback.core.errors import ConfigError, GradientError, NotDifferentiableError, ShapeError
 from pullback.core.graph import Graph
 from pullback.core.tracing import trace
 from pullback.passes.simplify import simplify
@@ -28,6 +29,9 @@ from pullback.transform.sparse.pattern import gradient_pattern, graph_pattern
 
 _BATCH = 1 << 22
 """Seeds are pushed through in batches of at most so many elements, or one by one."""
+
+_KEPT = 16
+"""So many signatures are remembered, the latest ones."""
 
 
 class SparseDerivative:
@@ -65,6 +69,8 @@ class SparseDerivative:
     def _plan(self, call: Call) -> _Plan:
         signature = call.signature()
         if signature not in self._plans:
+            if len(self._plans) == _KEPT:
+                self._plans.pop(next(iter(self._plans)))
             self._plans[signature] = self._prepare(call)
         return self._plans[signature]
 
@@ -81,7 +87,8 @@ def sparse_jacobian(
     joined in order. The first call for a signature traces the function, detects the pattern (see
     `jacobian_pattern`) and colours it; each call then takes a few products in one batch: J S in
     mode "forward", R J in "reverse", of each some in "bidirectional", the fewest in "auto".
-    `pattern` overrides detection: a matrix whose non-zeros cover those of the Jacobian.
+    `pattern` overrides detection: a matrix whose non-zeros cover those of the Jacobian; at the
+    first arguments one product tells whether they do, and GradientError is raised if not.
     What the function closes over is frozen by the first call: pass as an argument what changes.
     Raises TracerError where the function branches on a traced value in Python, ShapeError for a
     pattern that does not fit, DTypeError for integer or complex arguments.
@@ -99,15 +106,20 @@ def sparse_jacobian(
             f"mode: expected 'auto', 'forward', 'reverse' or 'bidirectional', got {mode!r}"
         )
 
+    modes: list[Mode] = ["auto", "reverse"] if mode == "auto" else [mode]
+
     def prepare(call: Call) -> _Plan:
-        graph = call.graph()
-        moving = len(call.moving)
+        graph, moving = call.graph(), len(call.moving)
         if pattern is None:
             found = graph_pattern(graph, moving)
         else:
             rows = sum(node.aval.size for node in graph.results)
             found = _given(pattern, (rows, sum(x.size for x in call.moving)))
-        return _Plan(graph, moving, compress(found, mode))
+        ways = [functools.partial(compress, found, m) for m in modes]
+        plan = _first_with_rules(graph, moving, ways)
+        if pattern is not None:
+            plan.check(call.arrays)
+        return plan
 
     return SparseDerivative(function, argnums, prepare)
 
@@ -131,15 +143,19 @@ def sparse_hessian(
     """
 
     def prepare(call: Call) -> _Plan:
-        gradient = call.gradient()
-        moving = len(call.moving)
+        gradient, moving = call.gradient(), len(call.moving)
         if pattern is None:
             found = gradient_pattern(gradient, moving)
         else:
             size = sum(x.size for x in call.moving)
-            found = _given(pattern, (size, size))
-            found = csr_array(found + found.T)
-        return _Plan(gradient, moving, compress_symmetric(found))
+            given = _given(pattern, (size, size))
+            found = csr_array(given + given.T)
+        compression = compress_symmetric(found)
+        ways = [lambda: compression, lambda: compression.transposed()]
+        plan = _first_with_rules(gradient, moving, ways)
+        if pattern is not None:
+            plan.check(call.arrays)
+        return plan
 
     return SparseDerivative(function, argnums, prepare)
 
@@ -151,6 +167,16 @@ def _given(pattern: Any, shape: tuple[int, int]) -> Any:
     found.sum_duplicates()
     found.eliminate_zeros()
     return found
+
+
+def _first_with_rules(
+    graph: Graph, moving: int, ways: Sequence[Callable[[], Compression]]
+) -> _Plan:
+    """Return the plan of the first way whose mode all operations have a rule for."""
+    for way in ways[:-1]:
+        with contextlib.suppress(NotDifferentiableError):
+            return _Plan(graph, moving, way())
+    return _Plan(graph, moving, ways[-1]())
 
 
 class _Plan:
@@ -169,6 +195,22 @@ class _Plan:
         dtype = np.result_type(*[n.dtype for n in self.graph.results]) if products else float
         flat = np.concatenate([p.ravel() for p in products]) if products else np.zeros(0)
         return self.compression.expand(flat.astype(dtype, copy=False))
+
+    def check(self, arrays: Sequence[Any]) -> None:
+        """Raise GradientError where the pattern misses derivatives; one product tells."""
+        matrix = self.evaluate(arrays)
+        weights = np.random.default_rng(0).uniform(1, 2, matrix.shape[0])
+        results = [node.aval for node in self.graph.results]
+        cotangents = _blocks(weights[None], results)
+        pulled = self._pull(arrays, [c[0] for c in cotangents])
+        expected = np.concatenate([np.ravel(x) for x in pulled])
+        tolerance = np.sqrt(np.finfo(matrix.dtype).eps)
+        if not np.allclose(weights @ matrix, expected, rtol=tolerance, atol=tolerance):
+            raise GradientError(
+                "pattern: it misses derivatives that are not zero, so that the matrix would be "
+                "wrong. Leave it out to have it detected, or compare it with pb.jacobian_pattern "
+                "or pb.hessian_pattern."
+            )
 
     def _push(self, arrays: Sequence[Any], tangents: Sequence[Any]) -> Any:
         function, primals = self._by_moving(arrays)
@@ -198,17 +240,8 @@ class _Products:
         padded = np.zeros((count * size, matrix.shape[1]))
         padded[: len(matrix)] = matrix
         self._total = len(matrix)
-        ends = np.cumsum([a.size for a in avals])[:-1]
-        for rows in np.split(padded, count):
-            blocks = np.split(rows, ends, axis=1)
-            self._batches.append(
-                [
-                    b.reshape(size, *a.shape).astype(a.dtype)
-                    for a, b in zip(avals, blocks, strict=True)
-                ]
-            )
+        self._batches = [_blocks(rows, avals) for rows in np.split(padded, count)]
         arrays = [node.aval for node in graph.arguments]
-        self._arguments = len(arrays)
 
         def batched(*given: Any) -> Any:
             fixed, directions = given[: len(arrays)], given[len(arrays) :]
@@ -225,6 +258,15 @@ class _Products:
             out = self._graph(*arrays, *directions)
             found.append(_joined([np.reshape(x, (len(x), -1)) for x in out], axis=1))
         return [_joined(found, axis=0)[: self._total]]
+
+
+def _blocks(rows: Any, avals: Sequence[Any]) -> list[Any]:
+    """Return the parts of each row, in the shapes and dtypes of `avals`."""
+    parts = np.split(rows, np.cumsum([a.size for a in avals])[:-1], axis=1)
+    return [
+        part.reshape(len(rows), *a.shape).astype(a.dtype)
+        for a, part in zip(avals, parts, strict=True)
+    ]
 
 
 def _joined(parts: Sequence[Any], axis: int) -> Any:

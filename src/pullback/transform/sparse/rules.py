@@ -36,10 +36,13 @@ Rule = Callable[[Op, Parts, Values, Params, Any], Any]
 def result_of(op: Op, parts: Parts, values: Values, params: Params, aval: Any) -> Any:
     """Return the dependence of the result of `op`; a tuple of them where it has several."""
     inputs = parts[0].sets.shape[1]
-    if op.vjp is None or not any(p.moves for p in parts):
+    piecewise_constant = op.vjp is None and op.jvp is None
+    if piecewise_constant or not any(p.moves for p in parts):
         return _each(aval, lambda a: constant(a.shape, inputs))
-    otherwise: Rule = pointwise if op.kind == "elementwise" else mix
-    return RULES.get(op.name, otherwise)(op, parts, values, params, aval)
+    rule: Rule = pointwise if op.kind == "elementwise" else mix
+    if OPS.get(op.name) is op:  # a custom function may have the name of an operation
+        rule = RULES.get(op.name, rule)
+    return rule(op, parts, values, params, aval)
 
 
 def _each(aval: Any, make: Callable[[Any], Dependence]) -> Any:
@@ -61,9 +64,15 @@ def pointwise(op: Op, parts: Parts, values: Values, params: Params, aval: Any) -
         if (x.numbers == ZERO).any() and not _maps_zero_to_zero(op, params, aval.dtype):
             return x.with_numbers(np.maximum(x.numbers, CONSTANT))
         return x
-    zero = {"multiply": "either", "divide": "first", "add": "both", "subtract": "both"}
-    how: Any = zero.get(op.name, "never")
+    how: Any = _ZERO.get(op.name, "never")
     return functools.reduce(lambda x, y: union(x, y, how), parts)
+
+
+_ZERO = {
+    "add": "both", "subtract": "both", "multiply": "either", "chain_product": "either",
+    "divide": "first",
+}  # fmt: skip
+"""Which arguments that are 0 make the result 0."""
 
 
 def _maps_zero_to_zero(op: Op, params: Any, dtype: Any) -> bool:
@@ -164,6 +173,37 @@ def accumulate(op: Op, parts: Parts, values: Values, params: Params, aval: Any) 
     return x
 
 
+def transform(op: Op, parts: Parts, values: Values, params: Params, aval: Any) -> Dependence:
+    """Fourier transforms: an element depends on all elements along one axis."""
+    merged = merge_axes(parts[0], (params["axis"],))
+    return merged.with_numbers(np.broadcast_to(merged.numbers, aval.shape))
+
+
+def per_matrix(op: Op, parts: Parts, values: Values, params: Params, aval: Any) -> Any:
+    """Functions of a matrix: everything depends on the whole matrix, of its own batch only."""
+    (x,) = parts
+    merged = merge_axes(x, (len(x.shape) - 2, len(x.shape) - 1))
+    batch = merged.numbers[..., 0, 0]
+
+    def spread(a: Any) -> Dependence:
+        numbers = np.reshape(batch, (*batch.shape, *[1] * (len(a.shape) - batch.ndim)))
+        return merged.with_numbers(np.broadcast_to(numbers, a.shape))
+
+    return _each(aval, spread)
+
+
+def solve(op: Op, parts: Parts, values: Values, params: Params, aval: Any) -> Dependence:
+    """A column of the solution depends on the matrix and on its own right-hand side."""
+    a, b = (merge_axes(p, axes) for p, axes in zip(parts, _solve_axes(parts), strict=True))
+    both = union(a, b, "both")
+    return both.with_numbers(np.broadcast_to(both.numbers, aval.shape))
+
+
+def _solve_axes(parts: Parts) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    (a, b) = (len(p.shape) for p in parts)
+    return (a - 2, a - 1), (b - 2,)
+
+
 def product(op: Op, parts: Parts, values: Values, params: Params, aval: Any) -> Dependence:
     """Matrix product: the letters of einsum, with broadcast axes in front."""
     letters: list[tuple[Any, ...]] = []
@@ -175,6 +215,16 @@ def product(op: Op, parts: Parts, values: Values, params: Params, aval: Any) -> 
     return contract(parts, letters, result, aval.shape)
 
 
+def slide(op: Op, parts: Parts, values: Values, params: Params, aval: Any) -> Dependence:
+    """Correlation: the product of every window of `x` with `w`."""
+    x, w = parts
+    windows = np.lib.stride_tricks.sliding_window_view(x.numbers, w.shape[-1], axis=-1)
+    loops = [tuple(range(1 - len(p.shape), 0)) for p in parts]
+    letters = [(*loops[0], "place", "offset"), (*loops[1], "offset")]
+    batch = max(loops, key=len)
+    return contract([x.with_numbers(windows), w], letters, (*batch, "place"), aval.shape)
+
+
 def einsum(op: Op, parts: Parts, values: Values, params: Params, aval: Any) -> Dependence:
     """Sum of products: an element depends on those whose letters agree with its own."""
     return contract(parts, params["operands"], params["result"], aval.shape)
@@ -182,11 +232,16 @@ def einsum(op: Op, parts: Parts, values: Values, params: Params, aval: Any) -> D
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(["real", "imag", "conjugate", "astype", "complex_absolute"], pointwise),
-    **dict.fromkeys(["polygamma"], pointwise),
+    **dict.fromkeys(["polygamma", "lambertw", "recompute"], pointwise),
     **dict.fromkeys(["reshape", "transpose", "broadcast_to", "flip", "roll"], moving),
     **dict.fromkeys(["concatenate", "pad"], moving),
     **dict.fromkeys(["sum", "prod", "max", "min"], reduce),
     **dict.fromkeys(["cumsum", "cumprod"], accumulate),
+    **dict.fromkeys(["fft", "ifft", "rfft", "irfft"], transform),
+    **dict.fromkeys(["hermitian", "cofactor", "det", "slogdet", "pinv", "inv"], per_matrix),
+    **dict.fromkeys(["cholesky", "qr", "eigh", "eig", "svd"], per_matrix),
+    "solve": solve,
+    "correlate": slide,
     "where": choose,
     "getitem": gather,
     "scatter_add": scatter,
