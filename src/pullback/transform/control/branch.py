@@ -11,7 +11,7 @@ from pullback.core import pytree
 from pullback.core.aval import aval_of
 from pullback.core.errors import ConfigError, DTypeError, ShapeError, TreeError
 from pullback.transform.control.branch_op import switch_op
-from pullback.transform.control.closure import Closed, close, has_no_truth
+from pullback.transform.control.closure import Closed, close, has_no_truth, is_number
 
 
 def cond(
@@ -70,10 +70,9 @@ def _scalar(x: Any, name: str) -> None:
 
 
 def _choose(index: Any, functions: Sequence[Any], operands: Any, name: str) -> Any:
-    arrays = pytree.map(lambda x: x if hasattr(x, "dtype") else np.asarray(x), operands)
-    closed = close(functions, *arrays)
+    closed = close(functions, *operands)
     _same_results(closed, name)
-    leaves = pytree.leaves(arrays)
+    leaves = [x for x in pytree.leaves(operands) if not is_number(x)]
     results = switch_op(index, *closed.captured, *leaves, branches=closed.graphs)
     return pytree.unflatten(closed.graphs[0].out_tree, results)
 

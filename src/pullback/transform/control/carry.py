@@ -10,13 +10,13 @@ import numpy as np
 from pullback.core import pytree
 from pullback.core.aval import Aval, aval_of, result_type
 from pullback.core.errors import DTypeError, ShapeError
-from pullback.transform.control.closure import close
+from pullback.transform.control.closure import close, is_number
 
 
 def kept(new: Any, old: Any, name: str) -> Any:
     """Return the carry `new`, checked to be like the one before, `old`.
 
-    A Python scalar takes the dtype of its counterpart where that loses nothing.
+    A number of Python's takes the dtype of its counterpart where that loses nothing.
     Raises TreeError, ShapeError or DTypeError naming `name` and the leaf.
     """
     before, structure = pytree.flatten(old)
@@ -52,20 +52,31 @@ def _fitted(new: Any, old: Any, path: str, name: str) -> Any:
 
 
 def _widens(scalar: Aval, other: Aval) -> bool:
-    """Whether a Python scalar may take the dtype of `other`."""
+    """Whether a number may take the dtype of `other`."""
     return result_type(scalar, other) == other.dtype
 
 
 def settled(step: Callable[..., Any], init: Any, *others: Any, name: str) -> Any:
-    """Return `init` with arrays for its Python scalars, of the dtype that `step` gives them."""
-    leaves, structure = pytree.flatten(init)
-    if not any(aval_of(leaf).weak for leaf in leaves):
-        return pytree.map(lambda x: x if hasattr(x, "dtype") else np.asarray(x), init)
+    """Return `init` with arrays for the numbers in it, of the dtype that `step` gives them."""
+    if not has_numbers(init):
+        return arrays(init)
     graph = close([step], init, *others).graphs[0]
-    results = [node.aval for node in graph.results]
-    kept(pytree.unflatten(graph.out_tree, results), init, name)
-    found = [
-        np.asarray(x, aval.dtype) if aval_of(x).weak else x
-        for x, aval in zip(leaves, results, strict=True)
-    ]
-    return pytree.unflatten(structure, found)
+    results = pytree.unflatten(graph.out_tree, [node.aval for node in graph.results])
+    return started(init, kept(results, init, name))
+
+
+def arrays(tree: Any) -> Any:
+    """Return `tree` with arrays for numbers and whatever else NumPy takes for an array."""
+    return pytree.map(lambda x: x if hasattr(x, "dtype") else np.asarray(x), tree)
+
+
+def has_numbers(init: Any) -> bool:
+    """Whether `init` holds numbers of Python's, whose dtype the first step tells."""
+    return any(map(is_number, pytree.leaves(init)))
+
+
+def started(init: Any, new: Any) -> Any:
+    """Return `init` with arrays for the numbers in it, of the dtypes in `new`."""
+    return pytree.map(
+        lambda x, y: np.asarray(x, aval_of(y).dtype)[()] if is_number(x) else x, init, new
+    )

@@ -13,7 +13,7 @@ from pullback.core.aval import aval_of
 from pullback.core.batch import BatchTracer
 from pullback.core.graph import Graph, Node
 from pullback.core.tracer import Tracer
-from pullback.core.tracing import GraphTrace, GraphTracer, argument_names, strong
+from pullback.core.tracing import GraphTrace, GraphTracer, argument_names
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,9 @@ class Closed:
 def close(functions: Sequence[Callable[..., Any]], *args: Any) -> Closed:
     """Trace `functions`, each once, for arguments of the shapes and dtypes of `args`.
 
-    A tracer of an outer trace that a function captured (a weight it closes over) would be a
-    constant of the graph, and its derivative lost: it is made an argument (closure conversion).
+    Numbers of Python's among `args` stay as they are. A tracer of an outer trace that a function
+    captured (a weight it closes over) would be a constant of the graph, and its derivative lost:
+    it is made an argument (closure conversion).
     """
     traced = [_trace(function, args) for function in functions]
     captured: dict[int, Any] = {}
@@ -54,10 +55,10 @@ def _trace(function: Callable[..., Any], args: Sequence[Any]) -> tuple[Graph, li
     leaves, in_tree = pytree.flatten(tuple(args))
     tracing = GraphTrace()
     tracers = [
-        tracing.argument(strong(aval_of(leaf)), name)
+        leaf if is_number(leaf) else tracing.argument(aval_of(leaf), name)
         for leaf, name in zip(leaves, argument_names(function, args), strict=True)
     ]
-    arguments = [t.value for t in tracers]
+    arguments = [t.value for t in tracers if isinstance(t, GraphTracer)]
     out_leaves, out_tree = pytree.flatten(function(*pytree.unflatten(in_tree, tracers)))
     results = [tracing.node_of(x if hasattr(x, "dtype") else np.asarray(x)) for x in out_leaves]
     name = getattr(function, "__name__", "body")
@@ -65,6 +66,11 @@ def _trace(function: Callable[..., Any], args: Sequence[Any]) -> tuple[Graph, li
         arguments, results, flat(len(arguments)), out_tree, name if name.isidentifier() else "body"
     )
     return graph, [node for node in graph.constants if isinstance(node.value, Tracer)]
+
+
+def is_number(leaf: Any) -> bool:
+    """Whether `leaf` is a number of Python's, which takes the dtype of what it meets."""
+    return aval_of(leaf).weak
 
 
 def flat(count: int) -> pytree.Structure:

@@ -11,7 +11,7 @@ import numpy as np
 from pullback.core import pytree
 from pullback.core.aval import Aval
 from pullback.core.errors import ShapeError, TreeError
-from pullback.transform.control.carry import kept, settled
+from pullback.transform.control.carry import arrays, has_numbers, kept, settled, started
 from pullback.transform.control.closure import close, has_no_truth, is_abstract
 from pullback.transform.control.scan_op import loop
 from pullback.transform.control.step import Step
@@ -39,7 +39,7 @@ def scan(
     >>> pb.scan(lambda total, x: (total + x, total), 0.0, np.array([1.0, 2.0, 3.0]))
     (np.float64(6.0), array([0., 1., 3.]))
     """
-    xs = pytree.map(_array, xs)
+    xs = arrays(xs)
     count = _length(xs, length)
     if count and not is_abstract((init, xs)):
         done = _run(f, init, xs, count, reverse)
@@ -59,10 +59,6 @@ def map(f: Callable[[Any], Any], xs: Any) -> Any:
     array([3., 7.])
     """
     return scan(lambda carry, x: (carry, f(x)), None, xs)[1]
-
-
-def _array(x: Any) -> Any:
-    return x if hasattr(x, "dtype") else np.asarray(x)
 
 
 def _length(xs: Any, length: int | None) -> int:
@@ -99,18 +95,23 @@ def _run(f: Any, init: Any, xs: Any, count: int, reverse: bool) -> tuple[Any, An
     """Loop in Python; None where f captured a value that only a graph can compute with."""
     leaves, structure = pytree.flatten(xs)
     rows = [unstack(leaf) for leaf in leaves]
+    steps = [pytree.unflatten(structure, row) for row in zip(*rows, strict=True)] or [xs] * count
+    if reverse:
+        steps.reverse()
     carry = init
+    if has_numbers(init):
+        new, _ = _parts(f(init, steps[0]))
+        carry = started(init, kept(new, init, "f of scan"))
     ys: list[Any] = []
-    steps = range(count)[::-1] if reverse else range(count)
-    for t in steps:
-        new, y = _parts(f(carry, pytree.unflatten(structure, [row[t] for row in rows])))
+    for x in steps:
+        new, y = _parts(f(carry, x))
         if not ys and is_abstract((new, y)):
             return None
         carry = kept(new, carry, "f of scan")
         ys.append(y)
     if reverse:
         ys.reverse()
-    return pytree.map(_array, carry), pytree.map(lambda *parts: np.stack(parts), *ys)
+    return arrays(carry), pytree.map(lambda *parts: np.stack(parts), *ys)
 
 
 def _recorded(f: Any, init: Any, xs: Any, count: int, reverse: bool) -> tuple[Any, Any]:
@@ -150,5 +151,5 @@ def fori_loop(lower: Any, upper: Any, body: Callable[[Any, Any], Any], init: Any
         return carry
     steps = np.arange(operator.index(lower), operator.index(upper))
     if not steps.size:
-        return pytree.map(_array, init)
+        return arrays(init)
     return scan(lambda carry, i: (body(i, carry), None), init, steps)[0]

@@ -8,7 +8,7 @@ from typing import Any
 from pullback.core import pytree
 from pullback.core.aval import aval_of
 from pullback.core.errors import ConfigError, ShapeError
-from pullback.transform.control.carry import kept, settled
+from pullback.transform.control.carry import arrays, kept, settled
 from pullback.transform.control.closure import close, has_no_truth, is_abstract
 from pullback.transform.control.step import Step
 from pullback.transform.control.while_op import while_op
@@ -48,7 +48,7 @@ def while_loop(
             break
         carry = kept(body_fun(carry), carry, "body_fun of while_loop")
         count += 1
-    return carry
+    return arrays(carry)
 
 
 def _one_truth(x: Any) -> None:
