@@ -138,7 +138,7 @@ def linear(
 
 def _zeros(a: Any) -> Any:
     """Return zeros like `a`; a Python number stays one, which widens no dtype."""
-    return np.zeros_like(a) if hasattr(a, "dtype") else 0 * a
+    return np.zeros_like(a) if hasattr(a, "dtype") else type(a)(0)  # 0 * inf is NaN
 
 
 def bilinear(
