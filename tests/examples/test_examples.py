@@ -60,6 +60,13 @@ def test_hessian_vector_products_solve_newtons_equation():
     assert found["steps"] < 10
 
 
+def test_sparse_optimization_solves_its_problems():
+    found = run("07_sparse_optimization")
+    assert found["residual"] < 1e-5
+    assert found["error"] < 0.05
+    assert found["lowest"] == pytest.approx(found["exact"], rel=1e-3)
+
+
 def test_every_example_is_tested():
     source = Path(__file__).read_text()
     for path in EXAMPLES.glob("*.py"):

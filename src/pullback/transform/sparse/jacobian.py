@@ -27,7 +27,7 @@ from pullback.transform.sparse.compression import (
 from pullback.transform.sparse.inputs import Call
 from pullback.transform.sparse.pattern import gradient_pattern, graph_pattern
 
-_BATCH = 1 << 22
+_BATCH = 1 << 18
 """Seeds are pushed through in batches of at most so many elements, or one by one."""
 
 _KEPT = 16
