@@ -104,7 +104,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     rcond = _default_rcond(a) if rcond is None else float(rcond)
     x = pinv_op(a, rcond=rcond) @ right
     s = np.linalg.svdvals(a)
-    rank = np.count_nonzero(s > rcond * np.max(s, initial=0))
+    rank = np.sum(s > rcond * np.max(s, initial=0)).astype(np.intc)
     residuals = _residuals(a, x, right, rank)
     return x[:, 0] if b.ndim == 1 else x, residuals, rank, s
 
