@@ -47,6 +47,12 @@ from pullback.transform import (
 if TYPE_CHECKING:
     from pullback import nn, numpy, optim, scipy, train
     from pullback.numpy import random
+    from pullback.transform.sparse import (
+        hessian_pattern,
+        jacobian_pattern,
+        sparse_hessian,
+        sparse_jacobian,
+    )
 
 __version__ = "0.1.0"
 
@@ -67,8 +73,10 @@ __all__ = [
     "fori_loop",
     "grad",
     "hessian",
+    "hessian_pattern",
     "hvp",
     "jacobian",
+    "jacobian_pattern",
     "jvp",
     "linearize",
     "map",
@@ -79,6 +87,8 @@ __all__ = [
     "scan",
     "scipy",
     "simplify",
+    "sparse_hessian",
+    "sparse_jacobian",
     "stop_gradient",
     "switch",
     "trace",
@@ -101,13 +111,19 @@ _LAZY = {
     "scipy": "pullback.scipy",
     "train": "pullback.train",
 }
+_LAZY_FUNCTIONS = dict.fromkeys(
+    ("hessian_pattern", "jacobian_pattern", "sparse_hessian", "sparse_jacobian"),
+    "pullback.transform.sparse",
+)
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return importlib.import_module(_LAZY[name])
+    if name in _LAZY_FUNCTIONS:
+        return getattr(importlib.import_module(_LAZY_FUNCTIONS[name]), name)
     raise AttributeError(f"module 'pullback' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_LAZY])
+    return sorted([*globals(), *_LAZY, *_LAZY_FUNCTIONS])
