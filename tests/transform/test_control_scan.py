@@ -320,6 +320,45 @@ def test_a_carry_unlike_the_start_is_refused(result, error, message, traced):
         pb.trace(run, XS) if traced else run(XS)
 
 
+def test_the_body_is_traced_once_and_prints_by_its_name():
+    calls = []
+
+    def body(c, x):
+        calls.append(x)
+        return c * x, None
+
+    graph = pb.trace(lambda xs: pb.scan(body, xs[0], xs)[0], XS[0])
+    assert len(calls) == 1
+    assert "scan(a, x, step=body, length=3, reverse=False)" in str(graph).replace("xs", "x")
+    pb.grad(graph)(XS[0])
+    assert len(calls) == 1
+
+
+def test_loops_pass_through_the_other_transformations():
+    graph = pb.trace(loss(recurrent), W, H0, XS)
+    function = graph.__call__
+    gradient = pb.grad(loss(unrolled), (0, 1, 2))(W, H0, XS)
+    for a, b in zip(pb.simplify(pb.grad(graph, (0, 1, 2)))(W, H0, XS), gradient, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+    _, linear = pb.linearize(function, W, H0, XS)
+    tangent = pb.jvp(function, (W, H0, XS), (W, H0, XS))[1]
+    np.testing.assert_allclose(linear(W, H0, XS), tangent, rtol=1e-12)
+    running = pb.trace(lambda x: pb.scan(lambda c, x: (W @ c + x, c), np.zeros(3), x)[1], XS)
+    (transposed,) = pb.linear_transpose(running.__call__, XS)(XS)
+    np.testing.assert_allclose(transposed, pb.vjp(running.__call__, XS)[1](XS)[0], rtol=1e-12)
+    again = pb.grad(lambda w: pb.checkpoint(lambda w: function(w, H0, XS))(w))(W)
+    np.testing.assert_allclose(again, gradient[0], rtol=1e-12)
+
+
+def test_what_no_result_needs_is_not_carried():
+    """The Hessian does not stack the running sums of the weight's cotangents."""
+    graph = pb.trace(lambda w: pb.grad(lambda w: loss(recurrent)(w, H0, XS))(w).sum(), W)
+    second = pb.grad(graph)
+    stacked = [node.aval for node in second.nodes if node.op is not None and node.op.name == "scan"]
+    shapes = {aval.shape for avals in stacked for aval in avals}
+    assert (5, 3, 3) not in shapes
+
+
 def test_lengths_that_differ_are_refused():
     def ignore(c, x):
         return c, None

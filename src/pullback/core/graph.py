@@ -91,6 +91,7 @@ class Graph:
         self.nodes = reachable(self.arguments, self.results)
         _name_nodes(self.nodes)
         self._consumers = _consumers(self.nodes)
+        self.derived: dict[Any, Any] = {}  # what was made of this graph, kept as long as it lives
         self._program: Program | None = None
         self._captures = any(isinstance(n.value, Tracer) for n in self.nodes)
         self._signature = [(n.aval.shape, n.aval.dtype) for n in self.arguments]

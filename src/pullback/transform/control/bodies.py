@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
@@ -17,6 +18,21 @@ from pullback.passes import simplify
 from pullback.transform.reverse import vjp
 
 Flat = Callable[..., Sequence[Any]]
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def remembered(function: F) -> F:
+    """Keep what `function` makes of a graph, the first entry of its first argument, with it."""
+
+    @functools.wraps(function)
+    def lookup(first: Any, *rest: Any) -> Any:
+        known = first[0].derived
+        key = (function, first, rest)
+        if key not in known:
+            known[key] = function(first, *rest)
+        return known[key]
+
+    return cast(F, lookup)
 
 
 def body_of(function: Flat, avals: Iterable[Aval], name: str) -> Graph:

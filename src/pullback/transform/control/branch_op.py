@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from pullback.transform.control.bodies import (
     for_a_batch,
     pull,
     push,
+    remembered,
     zeros_where_none,
 )
 
@@ -35,7 +35,7 @@ def _infer(index: Aval, *args: Aval, branches: Branches) -> tuple[Aval, ...]:
     return tuple(avals_of(branches[0].results))
 
 
-@functools.lru_cache(maxsize=512)
+@remembered
 def _pushed(branches: Branches, moving: tuple[bool, ...]) -> Branches:
     """Return for each branch the graph from arguments and tangents to the results' tangents."""
     avals = avals_of(branches[0].arguments)
@@ -62,7 +62,7 @@ def _jvp(tangents: Sequence[Any], out: Any, args: Any, params: Mapping[str, Any]
     return tuple(next(found) if i in smooth else None for i in range(len(out)))
 
 
-@functools.lru_cache(maxsize=512)
+@remembered
 def _pulled(branches: Branches) -> Branches:
     """Return for each branch the graph from arguments and cotangents to their cotangents."""
     avals, results = avals_of(branches[0].arguments), avals_of(branches[0].results)
@@ -84,7 +84,7 @@ def _vjp_all(cts: Any, out: Any, args: Any, params: Mapping[str, Any]) -> list[A
     return [None, *[next(found) if i in smooth else None for i in range(len(args) - 1)]]
 
 
-@functools.lru_cache(maxsize=512)
+@remembered
 def _batched(branches: Branches, size: int, batched: tuple[bool, ...]) -> Branches:
     every = (True,) * len(branches[0].results)
     return tuple(for_a_batch(graph, size, batched, every) for graph in branches)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import pytree
-from pullback.core.aval import aval_of
+from pullback.core.aval import aval_of, result_type
 from pullback.core.batch import BatchTracer
 from pullback.core.graph import Graph, Node
 from pullback.core.tracer import Tracer
@@ -39,7 +39,7 @@ def close(functions: Sequence[Callable[..., Any]], *args: Any) -> Closed:
     for _, found in traced:
         captured.update({id(node.value): node.value for node in found})
     graphs = []
-    for graph, found in traced:
+    for graph, found in _agreed(traced):
         known = {id(node.value): node for node in found}
         nodes = [known.get(key) or Node(aval_of(value)) for key, value in captured.items()]
         for node in nodes:
@@ -60,12 +60,31 @@ def _trace(function: Callable[..., Any], args: Sequence[Any]) -> tuple[Graph, li
     ]
     arguments = [t.value for t in tracers if isinstance(t, GraphTracer)]
     out_leaves, out_tree = pytree.flatten(function(*pytree.unflatten(in_tree, tracers)))
-    results = [tracing.node_of(x if hasattr(x, "dtype") else np.asarray(x)) for x in out_leaves]
+    results = [tracing.node_of(x) for x in out_leaves]
     name = getattr(function, "__name__", "body")
     graph = Graph(
         arguments, results, flat(len(arguments)), out_tree, name if name.isidentifier() else "body"
     )
     return graph, [node for node in graph.constants if isinstance(node.value, Tracer)]
+
+
+def _agreed(traced: list[tuple[Graph, list[Node]]]) -> list[tuple[Graph, list[Node]]]:
+    """Give results that are numbers of Python's the dtype of their counterparts."""
+    alike = len({graph.out_tree for graph, _ in traced}) == 1
+    agreed = []
+    for graph, found in traced:
+        peers = [other for other, _ in traced] if alike else [graph]
+        results = []
+        for k, node in enumerate(graph.results):
+            if node.aval.weak:
+                dtype = result_type(*[peer.results[k].aval for peer in peers])
+                value = np.asarray(node.value, dtype)
+                node = Node(aval_of(value), value=value)
+            results.append(node)
+        agreed.append(
+            (Graph(graph.arguments, results, graph.in_tree, graph.out_tree, graph.name), found)
+        )
+    return agreed
 
 
 def is_number(leaf: Any) -> bool:

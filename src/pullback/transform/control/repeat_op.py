@@ -24,6 +24,7 @@ from pullback.transform.control.bodies import (
     for_a_batch,
     pull,
     push,
+    remembered,
     with_batch,
     zeros_where_none,
 )
@@ -97,7 +98,7 @@ class Pulled(NamedTuple):
         return Pulled(self.function.for_a_batch(size), self.inputs)
 
 
-@functools.lru_cache(maxsize=512)
+@remembered
 def _bounded(step: Step) -> Step:
     """Return the step from (n, fixed, carry, t) to the carry, as it was where t >= n."""
 

@@ -7,7 +7,6 @@ Walther, Evaluating Derivatives, 2008, chapter 3).
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +27,7 @@ from pullback.transform.control.bodies import (
     moved_results,
     pull,
     push,
+    remembered,
     repeated,
     with_batch,
     zeros_where_none,
@@ -83,7 +83,7 @@ PRIMAL, TANGENT = "primal", "tangent"
 Slot = tuple[int, str]
 
 
-@functools.lru_cache(maxsize=512)
+@remembered
 def _pushed(step: Step, given: tuple[bool, ...]) -> tuple[Step, tuple[Slot, ...], tuple[bool, ...]]:
     """Return the step for values and tangents, what its arguments are, and which results move.
 
@@ -146,7 +146,7 @@ def _times(params: Mapping[str, Any]) -> dict[str, Any]:
 # reverse mode: the carries are stacked, then the loop runs backwards
 
 
-@functools.lru_cache(maxsize=512)
+@remembered
 def _pulled(step: Step) -> Step:
     """Return the step backwards.
 
@@ -215,7 +215,7 @@ def _carries(step: Step, args: Any, needed: Sequence[int], params: Any) -> list[
 # batches
 
 
-@functools.lru_cache(maxsize=512)
+@remembered
 def _batched(
     step: Step, size: int, given: tuple[bool, ...]
 ) -> tuple[Step, tuple[bool, ...], tuple[bool, ...]]:

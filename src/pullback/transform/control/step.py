@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from pullback.core.graph import Graph, Node
+from pullback.transform.control.bodies import remembered
 from pullback.transform.control.closure import flat
 
 
@@ -37,7 +37,7 @@ class Trimmed(NamedTuple):
     results: tuple[int, ...]
 
 
-@functools.lru_cache(maxsize=512)
+@remembered
 def trim(step: Step, wanted: tuple[bool, ...]) -> Trimmed:
     """Return the part of `step` that the wanted results need, over all steps."""
     graph, start, end = step.graph, step.fixed, step.fixed + step.carries

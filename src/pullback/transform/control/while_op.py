@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from pullback.transform.control.bodies import (
     avals_of,
     body_of,
     for_a_batch,
+    remembered,
     spread_out,
     with_batch,
 )
@@ -45,8 +45,8 @@ def _vjp_all(cts: Any, out: Any, args: Any, params: Mapping[str, Any]) -> Any:
     return pulled(Repeat(params["step"]), cts[1:], out[1:], out[0], *args)
 
 
-@functools.lru_cache(maxsize=512)
-def _batched(condition: Graph, step: Step, limit: int | None, size: int) -> tuple[Graph, Step]:
+@remembered
+def _batched(step: Step, condition: Graph, limit: int | None, size: int) -> tuple[Graph, Step]:
     """Return the loop that runs until all examples are done, of which each counts its own steps.
 
     The carry begins with the counts.
@@ -80,8 +80,9 @@ def _batched(condition: Graph, step: Step, limit: int | None, size: int) -> tupl
 
 def _batch(args: Sequence[Any], batched: Sequence[bool], params: Mapping[str, Any]) -> Any:
     size = batch_size(args, batched)
-    condition, step = _batched(**params, size=size)
-    fixed, carry, _ = params["step"].split(spread(args, batched))
+    given: Step = params["step"]
+    condition, step = _batched(given, params["condition"], params["limit"], size)
+    fixed, carry, _ = given.split(spread(args, batched))
     counts = np.zeros(size, np.intp)
     out = while_op(*fixed, counts, *carry, condition=condition, step=step, limit=None)
     return out[1:]  # of each example its own count, and the carry
