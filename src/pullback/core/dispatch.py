@@ -39,6 +39,12 @@ def implements(*numpy_functions: Any) -> Callable[[F], F]:
     return register
 
 
+def load_deferred() -> None:
+    """Import the modules with more rules, those that are imported late."""
+    while deferred:
+        importlib.import_module(deferred.pop())
+
+
 def lookup(table: dict[Any, Callable[..., Any]], function: Any) -> Callable[..., Any]:
     """Return the rule of `function`, or raise NotDifferentiableError with the nearest name."""
     found = table.get(function)

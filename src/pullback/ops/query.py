@@ -36,7 +36,7 @@ def size(a: Any, axis: Any = None) -> Any:
 def common_dtype(*arrays_and_dtypes: Any) -> Any:
     """Return NumPy's common dtype."""
     avals = [
-        aval_of(a) if hasattr(a, "shape") or isinstance(a, (int, float, complex)) else None
+        aval_of(a) if isinstance(a, (Tracer, np.ndarray, np.generic, int, float, complex)) else None
         for a in arrays_and_dtypes
     ]
     dtypes = [np.dtype(d) for a, d in zip(avals, arrays_and_dtypes, strict=True) if a is None]
