@@ -18,6 +18,7 @@ FLOORS = {
     "nn": 4,
     "optim": 5,
     "train": 5,
+    "explain": 6,
     "cli": 7,
 }
 SAME_FLOOR = {("train", "optim")}

@@ -45,7 +45,8 @@ from pullback.transform import (
 )
 
 if TYPE_CHECKING:
-    from pullback import nn, numpy, optim, scipy, train
+    from pullback import explain, nn, numpy, optim, scipy, train
+    from pullback.explain import diagnose
     from pullback.numpy import random
     from pullback.transform.sparse import (
         hessian_pattern,
@@ -69,7 +70,9 @@ __all__ = [
     "cond",
     "custom_jvp",
     "custom_vjp",
+    "diagnose",
     "errors",
+    "explain",
     "fori_loop",
     "grad",
     "hessian",
@@ -104,6 +107,7 @@ __all__ = [
 _dispatch.deferred.append("pullback.ops.special")
 
 _LAZY = {
+    "explain": "pullback.explain",
     "nn": "pullback.nn",
     "numpy": "pullback.numpy",
     "optim": "pullback.optim",
@@ -115,6 +119,7 @@ _LAZY_FUNCTIONS = dict.fromkeys(
     ("hessian_pattern", "jacobian_pattern", "sparse_hessian", "sparse_jacobian"),
     "pullback.transform.sparse",
 )
+_LAZY_FUNCTIONS["diagnose"] = "pullback.explain"
 
 
 def __getattr__(name: str) -> Any:

@@ -150,7 +150,7 @@ def backward(
             op = node.op
             if op is None:
                 continue
-            cotangent = table[node] if visit or node in kept else table.pop(node, None)
+            cotangent = table.get(node) if visit or node in kept else table.pop(node, None)
             if cotangent is None:
                 continue
             if node.segment is not segment:

@@ -1,0 +1,116 @@
+"""Whether an operation was called where its derivative is not unique, infinite or undefined.
+
+The slope at the arguments is compared with the slopes at their nearest neighbours among the
+floating-point numbers: a jump is a kink or a tie, infinity and NaN a singularity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.core.op import Op
+from pullback.core.tape import TapeNode
+
+_JUMP = 1e-3
+"""Relative change of a slope between neighbours that no smooth function shows."""
+
+
+def singular_entries(node: TapeNode, position: int) -> np.ndarray[Any, Any] | None:
+    """Return where the slope in argument `position` is infinite or NaN, in the result's shape.
+
+    None for operations that are not elementwise.
+    """
+    slope = _slope(node, node.args, position)
+    return None if slope is None else ~np.isfinite(slope)
+
+
+def undefined_entries(node: TapeNode, position: int) -> np.ndarray[Any, Any] | None:
+    """Return where the slope in argument `position` is not unique, in the result's shape.
+
+    For operations that are not elementwise one entry says whether it is so anywhere.
+    """
+    op = node.op
+    if op is None or not op.undefined_at or not _is_floating(node.args[position]):
+        return None
+    slopes = [_slope(node, args, position) for args in _neighbours(node.args)]
+    if slopes[0] is None:
+        return np.asarray(_differ_somewhere(node, position))
+    here, *around = slopes
+    bad = ~np.isfinite(here)
+    with np.errstate(all="ignore"):
+        scale = 1 + np.abs(here)
+        jumps = [np.abs(slope - here) > _JUMP * scale for slope in around]
+    return np.any([bad, *jumps], axis=0)  # type: ignore[no-any-return]
+
+
+def _neighbours(args: Sequence[Any]) -> list[list[Any]]:
+    """Return `args`, and `args` with each floating one moved up and down by the least step."""
+    moved = [list(args)]
+    for i, a in enumerate(args):
+        if _is_floating(a):
+            for way in (np.inf, -np.inf):
+                moved.append([*args[:i], _stepped(np.asarray(a), way), *args[i + 1 :]])
+    return moved
+
+
+def _stepped(x: Any, way: float) -> Any:
+    if x.dtype.kind == "c":
+        return x + np.spacing(np.abs(x)) * np.sign(way)
+    return np.nextafter(x, x.dtype.type(way))
+
+
+def _is_floating(x: Any) -> bool:
+    return isinstance(x, float) or getattr(x, "dtype", np.dtype(bool)).kind in "fc"
+
+
+def _slope(node: TapeNode, args: Sequence[Any], position: int) -> Any:
+    """Return the derivative of each entry of an elementwise result; None for other operations."""
+    op = node.op
+    if op is None or op.kind != "elementwise" or op.vjp is None:
+        return None
+    shape = np.shape(node.out)
+    spread = [np.broadcast_to(a, shape) if hasattr(a, "shape") else a for a in args]
+    with np.errstate(all="ignore"):
+        out = op.forward(*spread, **node.params)
+        slope = op.vjp(position, np.ones(shape, np.asarray(out).dtype), out, spread, node.params)
+    return np.zeros(shape) if slope is None else np.broadcast_to(slope, shape)
+
+
+def _pulled(op: Op, cotangent: Any, out: Any, args: Any, params: Any, position: int) -> Any:
+    """Return the cotangent of argument `position`."""
+    if op.vjp_all is not None:
+        return op.vjp_all(cotangent, out, args, params)[position]
+    assert op.vjp is not None
+    return op.vjp(position, cotangent, out, args, params)
+
+
+def _differ_somewhere(node: TapeNode, position: int) -> bool:
+    """Whether what is pulled back jumps when the entries are moved apart by their least steps."""
+    op, args = node.op, list(node.args)
+    assert op is not None
+    x = np.asarray(args[position])
+    found = []
+    for steps in (np.zeros(x.size), np.arange(x.size), np.arange(x.size)[::-1]):
+        args[position] = x + _least_step(x) * np.reshape(steps, x.shape)
+        try:
+            with np.errstate(all="ignore"):
+                out = op.forward(*args, **node.params)
+                several = isinstance(out, tuple)
+                ones = tuple(map(np.ones_like, out)) if several else np.ones_like(out)
+                found.append(_pulled(op, ones, out, args, node.params, position))
+        except np.linalg.LinAlgError:
+            return True
+    here, *around = (0.0 if f is None else f for f in found)
+    if not np.isfinite(here).all():
+        return True
+    scale = 1 + np.max(np.abs(here), initial=0)
+    return not all(bool((np.abs(other - here) <= _JUMP * scale).all()) for other in around)
+
+
+def _least_step(x: np.ndarray[Any, Any]) -> Any:
+    """Return the distance to the neighbours of the entries, without those too small to divide."""
+    limits = np.finfo(x.dtype)
+    return np.maximum(np.spacing(np.abs(x)), limits.tiny / limits.eps)
