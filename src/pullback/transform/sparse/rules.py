@@ -99,6 +99,12 @@ def moving(op: Op, parts: Parts, values: Values, params: Params, aval: Any) -> D
     return shared[0].with_numbers(op.forward(*[p.numbers for p in shared], **params))
 
 
+def unstack(op: Op, parts: Parts, values: Values, params: Params, aval: Any) -> Any:
+    """The entries along the first axis."""
+    (x,) = parts
+    return tuple(map(x.with_numbers, x.numbers))
+
+
 def gather(op: Op, parts: Parts, values: Values, params: Params, aval: Any) -> Dependence:
     """An element is the one that is named, any along an axis whose index is not known."""
     x, index = parts[0], params["index"]
@@ -157,7 +163,10 @@ def _spread(part: Dependence, axes: Sequence[int]) -> Dependence:
 def reduce(op: Op, parts: Parts, values: Values, params: Params, aval: Any) -> Dependence:
     """An element depends on all elements along the axes."""
     merged = merge_axes(parts[0], params["axis"])
-    return merged.with_numbers(merged.numbers.reshape(aval.shape))
+    numbers = merged.numbers.reshape(aval.shape)
+    if op.name == "prod":  # of no elements it is 1
+        numbers = np.maximum(numbers, CONSTANT)
+    return merged.with_numbers(numbers)
 
 
 def accumulate(op: Op, parts: Parts, values: Values, params: Params, aval: Any) -> Dependence:
@@ -183,7 +192,7 @@ def per_matrix(op: Op, parts: Parts, values: Values, params: Params, aval: Any) 
     """Functions of a matrix: everything depends on the whole matrix, of its own batch only."""
     (x,) = parts
     merged = merge_axes(x, (len(x.shape) - 2, len(x.shape) - 1))
-    batch = merged.numbers[..., 0, 0]
+    batch = np.maximum(merged.numbers[..., 0, 0], CONSTANT)
 
     def spread(a: Any) -> Dependence:
         numbers = np.reshape(batch, (*batch.shape, *[1] * (len(a.shape) - batch.ndim)))
@@ -232,7 +241,7 @@ def einsum(op: Op, parts: Parts, values: Values, params: Params, aval: Any) -> D
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(["real", "imag", "conjugate", "astype", "complex_absolute"], pointwise),
-    **dict.fromkeys(["polygamma", "lambertw", "recompute"], pointwise),
+    **dict.fromkeys(["polygamma", "lambertw", "ldexp", "recompute"], pointwise),
     **dict.fromkeys(["reshape", "transpose", "broadcast_to", "flip", "roll"], moving),
     **dict.fromkeys(["concatenate", "pad"], moving),
     **dict.fromkeys(["sum", "prod", "max", "min"], reduce),
@@ -240,7 +249,9 @@ RULES: dict[str, Rule] = {
     **dict.fromkeys(["fft", "ifft", "rfft", "irfft"], transform),
     **dict.fromkeys(["hermitian", "cofactor", "det", "slogdet", "pinv", "inv"], per_matrix),
     **dict.fromkeys(["cholesky", "qr", "eigh", "eig", "svd"], per_matrix),
-    "solve": solve,
+    **dict.fromkeys(["expm", "sqrtm"], per_matrix),
+    **dict.fromkeys(["solve", "solve_triangular"], solve),
+    "unstack": unstack,
     "correlate": slide,
     "where": choose,
     "getitem": gather,
