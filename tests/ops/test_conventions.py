@@ -250,7 +250,7 @@ def test_shape_errors_in_a_graph_name_the_operation():
 
 
 def test_traced_values_give_no_python_numbers_for_numpys_questions():
-    for function in (np.flatnonzero, lambda x: np.array_equal(x, x), np.unique):
+    for function in (np.flatnonzero, np.trim_zeros, np.unique):
         with pytest.raises(pb.errors.TracerError, match="concrete"):
             pb.trace(function, X)
 

@@ -135,7 +135,7 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True, device: Any = None, **op
     """Cast to another dtype; the gradient is cast back. No gradient flows through integers."""
     target = np.dtype(dtype)
     if target == x.dtype:
-        return +x if copy else x
+        return np.copy(x) if copy else x
     return (cast if is_differentiable(target) else discrete_cast)(x, dtype=target)
 
 

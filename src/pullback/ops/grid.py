@@ -98,7 +98,8 @@ def geomspace(
     start: Any, stop: Any, num: Any = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
 ) -> Any:
     """Return `num` numbers of equal ratios from `start` to `stop`."""
-    start, stop, _ = _ends(start, stop)
+    start, stop, precision = _ends(start, stop)
+    start = np.astype(start, np.result_type(precision, np.float64))  # NumPy's computation
     exponents = np.linspace(0, np.log(stop / start), num, endpoint=endpoint, axis=axis)
     numbers = np.expand_dims(start, axis) * np.exp(exponents)
     return numbers if dtype is None else np.astype(numbers, dtype)

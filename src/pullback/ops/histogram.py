@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
 
 from pullback.core.dispatch import implements
 from pullback.core.errors import DTypeError, ShapeError
+from pullback.core.tracer import Tracer
 from pullback.ops.index import HOLE, Template, scatter_op
 from pullback.ops.values import as_array, concrete
 
 
-def _summed(places: Any, weights: Any, size: int) -> Any:
-    """Return how many times each place occurs, or the sum of its weights."""
-    if weights is None:
-        return np.bincount(places, minlength=size)
-    terms = np.astype(weights, np.result_type(weights, np.float64))
+def _summed(places: Any, terms: Any, size: int) -> Any:
+    """Return the sums of the terms at each place, whole numbers or at least float64."""
+    if terms.dtype.kind != "i":
+        terms = np.astype(terms, np.result_type(terms, np.float64))
     return scatter_op(terms, places, shape=(size,), index=Template((HOLE,)))
 
 
@@ -33,7 +34,8 @@ def bincount(x: Any, /, weights: Any = None, minlength: int = 0) -> Any:
         raise ShapeError(f"weights: expected shape {places.shape} as of x, got {weights.shape}")
     if places.size and places.min() < 0:
         raise ValueError(f"x: expected numbers of at least 0, got {places.min()}")
-    return _summed(places, weights, max(minlength, int(places.max(initial=-1)) + 1))
+    terms = np.ones(places.shape, np.intp) if weights is None else np.astype(weights, np.float64)
+    return _summed(places, terms, max(minlength, int(places.max(initial=-1)) + 1))
 
 
 @implements(np.histogram_bin_edges)
@@ -41,15 +43,18 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
     """Return the edges of the bins: where `range` is not given, they move with the data."""
     if not isinstance(bins, str) and np.ndim(bins):
         return as_array(bins)
-    values = np.asarray(concrete(as_array(a), "np.histogram_bin_edges"))
-    count, ends = concrete((bins, range), "np.histogram_bin_edges")
-    edges = np.histogram_bin_edges(values, count, ends)
-    if range is None and not values.size:
-        return edges
-    low, high = (np.min(a), np.max(a)) if range is None else range
-    if concrete(low, "") == concrete(high, ""):  # half a unit to both sides, as NumPy does
-        low, high = low - 0.5, high + 0.5
-    return np.linspace(low, high, edges.size, dtype=edges.dtype)
+    a = as_array(a)
+    if isinstance(bins, str):  # a rule for the number of bins
+        values = np.asarray(concrete(a, "np.histogram_bin_edges"))
+        bins = np.histogram_bin_edges(values, bins, range).size - 1
+    if operator.index(bins) < 1:
+        raise ValueError(f"bins: expected at least 1, got {bins}")
+    low, high = (np.min(a), np.max(a)) if range is None and a.size else range or (0.0, 1.0)
+    dtype = np.result_type(low, high, a)
+    half = np.where(np.equal(low, high), 0.5, 0.0).astype(dtype)  # of a unit, where all are equal
+    return np.linspace(
+        low - half, high + half, bins + 1, dtype=dtype if dtype.kind == "f" else None
+    )
 
 
 @implements(np.histogram)
@@ -72,18 +77,16 @@ def _sums(name: str, columns: Any, edges: Any, weights: Any) -> tuple[Any, Any]:
     inside, cell = True, 0
     shape = tuple(e.shape[0] - 1 for e in edges)
     for column, edge, n in zip(columns, edges, shape, strict=True):
-        values, ends = concrete(column, name), np.asarray(concrete(edge, name))
-        if np.any(ends[1:] < ends[:-1]):
-            raise ValueError(f"{name}: expected bins whose edges increase, got {ends}")
-        bin_of = np.searchsorted(ends, values, side="right") - 1
-        bin_of[values == ends[-1]] = n - 1  # the last bin is closed
+        falling = np.any(edge[1:] < edge[:-1])
+        if not isinstance(falling, Tracer) and falling:
+            raise ValueError(f"{name}: expected bins whose edges increase, got {edge}")
+        bin_of = np.searchsorted(edge, column, side="right") - 1
+        bin_of = np.where(np.equal(column, edge[-1]), n - 1, bin_of)  # the last bin is closed
         inside = inside & (bin_of >= 0) & (bin_of < n)
-        cell = cell * n + bin_of
-    kept = np.flatnonzero(inside)
-    if weights is not None:
-        weights = np.ravel(as_array(weights))[kept]
-    counts = _summed(np.asarray(cell)[kept], weights, int(np.prod(shape)))
-    return np.reshape(counts, shape), edges
+        cell = cell * n + np.clip(bin_of, 0, n - 1)
+    terms = 1 if weights is None else np.ravel(as_array(weights))
+    sums = _summed(cell, np.where(inside, terms, 0), int(np.prod(shape)))
+    return np.reshape(sums, shape), edges
 
 
 def _density(sums: Any, edges: Any) -> Any:

@@ -40,7 +40,10 @@ def nanquantile(
     place = np.maximum(present - 1, 0) * np.ravel(levels)
     below, above = (np.astype(f(place), np.intp) for f in (np.floor, np.ceil))
     low, high = (np.take_along_axis(ordered, at, axis=-1) for at in (below, above))
-    between = low + (high - low) * np.astype(place - below, ordered.dtype)
+    fraction = place - below
+    if isinstance(q, (int, float)):  # an array of quantiles widens the result, as in NumPy
+        fraction = np.astype(fraction, ordered.dtype)
+    between = low + (high - low) * fraction
     kept = between.shape[:-1]
     between = np.moveaxis(between, -1, 0)
     shape = reduced_shape(a.shape, axes, True) if flag(keepdims) else kept

@@ -11,7 +11,7 @@ from pullback.core.buffer import Buffer
 from pullback.core.dispatch import functions, implements
 from pullback.core.errors import DTypeError
 from pullback.core.tracer import Tracer
-from pullback.ops.values import on_values
+from pullback.ops.values import as_array, on_values
 
 
 @implements(np.shape)
@@ -96,19 +96,48 @@ def _holds_tracer(parts: Any) -> bool:
 @implements(np.copy)
 def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
     """Return a copy, which later assignments to `a` do not reach."""
-    return +a
+    return a | False if a.dtype.kind == "b" else +a
 
 
-for _function in (np.nonzero, np.flatnonzero, np.argwhere, np.allclose, np.array_equal,
-                  np.array_equiv):  # fmt: skip
+for _function in (np.nonzero, np.flatnonzero, np.argwhere):
     functions[_function] = on_values(_function)
+
+
+@implements(np.allclose)
+def allclose(a: Any, b: Any, *args: Any, **options: Any) -> Any:
+    """Whether all values are close to each other; piecewise constant."""
+    return np.all(isclose(a, b, *args, **options))
+
+
+@implements(np.array_equal)
+def array_equal(a1: Any, a2: Any, equal_nan: bool = False) -> Any:
+    """Whether shapes and all values are equal; piecewise constant."""
+    return np.shape(a1) == np.shape(a2) and np.all(_same(a1, a2, equal_nan))
+
+
+@implements(np.array_equiv)
+def array_equiv(a1: Any, a2: Any) -> Any:
+    """Whether all values are equal after broadcasting; piecewise constant."""
+    try:
+        np.broadcast_shapes(np.shape(a1), np.shape(a2))
+    except ValueError:
+        return False
+    return np.all(_same(a1, a2, False))
+
+
+def _same(a: Any, b: Any, equal_nan: bool) -> Any:
+    a, b = as_array(a), as_array(b)
+    return (a == b) | ((a != a) & (b != b)) if equal_nan else a == b
 
 
 @implements(np.isclose)
 def isclose(a: Any, b: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
     """Whether values are close to each other; piecewise constant."""
-    close = np.abs(a - b) <= atol + rtol * np.abs(b)
-    return (close | ((a != a) & (b != b))) if equal_nan else close
+    a, b = as_array(a), as_array(b)
+    finite = np.isfinite(a) & np.isfinite(b)  # infinities are close to themselves alone
+    difference = np.abs(np.where(finite, a, 0) - np.where(finite, b, 0))
+    near = finite & (difference <= atol + rtol * np.abs(np.where(finite, b, 0)))
+    return near | _same(a, b, equal_nan)
 
 
 @implements(np.can_cast)

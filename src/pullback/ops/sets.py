@@ -8,7 +8,7 @@ import numpy as np
 
 from pullback.core.dispatch import implements
 from pullback.ops.gather import take
-from pullback.ops.values import as_array, concrete, on_values
+from pullback.ops.values import as_array, concrete
 
 
 @implements(np.unique)
@@ -105,4 +105,15 @@ def setxor1d(ar1: Any, ar2: Any, assume_unique: bool = False) -> Any:
     return take(both, np.flatnonzero(single))
 
 
-implements(np.isin)(on_values(np.isin))
+@implements(np.isin)
+def isin(
+    element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False,
+    *, kind: Any = None,
+) -> Any:  # fmt: skip
+    """Whether each element is among `test_elements`; piecewise constant."""
+    element, among = as_array(element), np.sort(np.ravel(as_array(test_elements)))
+    if not among.size:
+        return np.full(element.shape, invert)
+    nearest = np.minimum(np.searchsorted(among, element), among.size - 1)
+    found = take(among, nearest) == element
+    return ~found if invert else found

@@ -138,7 +138,9 @@ def quantile(
     below = np.floor(place).astype(np.intp)
     above = np.ceil(place).astype(np.intp)
     dtype = a.dtype if a.dtype.kind in "fc" else np.dtype(np.float64)
-    fraction = (place - below).astype(dtype)
+    fraction = place - below
+    if isinstance(q, (int, float)):  # an array of quantiles widens the result, as in NumPy
+        fraction = fraction.astype(dtype)
     low, high = (np.take(ordered, at, axis=-1) for at in (below, above))
     between = low + (high - low) * fraction
     last = tuple(range(between.ndim - levels.ndim, between.ndim))
