@@ -146,7 +146,7 @@ def fori_loop(lower: Any, upper: Any, body: Callable[[Any, Any], Any], init: Any
         _, carry = while_loop(
             lambda state: state[0] < upper,
             lambda state: (state[0] + 1, body(state[0], state[1])),
-            (lower + np.zeros_like(upper), init),
+            (lower, init),
         )
         return carry
     steps = np.arange(operator.index(lower), operator.index(upper))
