@@ -80,6 +80,7 @@ def test_derivatives_to_second_order(name, x):
     pb.check_grads(numpys(name), (x,), order=2, eps=1e-5, atol=2e-5, rtol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SQUARE)
 def test_gradients_and_hessian_vector_products_are_those_of_jax(jax, name):
     ours, theirs = scalar(np, name), scalar(jax.numpy, name)

@@ -75,6 +75,7 @@ def test_derivatives_for_matrices_that_are_not_square(name, x):
     pb.check_grads(numpys(name), (x,), order=2, eps=1e-5, atol=2e-5, rtol=2e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FREE_OF_GAUGE)
 def test_gradients_and_hessian_vector_products_are_those_of_jax(jax, name):
     def scalar(xp):

@@ -114,8 +114,9 @@ def inv(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
 
 
 def det(a: Any, overwrite_a: bool = False, check_finite: bool = True) -> Any:
-    """Determinant of square matrices."""
-    return _np.linalg.det(_square(a, "det"))
+    """Determinant of square matrices, in double precision as SciPy's."""
+    a = _square(a, "det")
+    return _np.linalg.det(a.astype(_np.result_type(a.dtype, _np.float64)))
 
 
 def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
