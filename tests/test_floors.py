@@ -21,7 +21,7 @@ FLOORS = {
     "explain": 6,
     "cli": 7,
 }
-SAME_FLOOR = {("train", "optim")}
+SAME_FLOOR = {("train", "optim"), ("scipy", "transform")}
 FILES = sorted(ROOT.rglob("*.py"))
 
 

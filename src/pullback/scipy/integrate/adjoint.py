@@ -1,0 +1,226 @@
+"""The solution of an ordinary differential equation as one operation with both derivative rules.
+
+For dy/dt = f(t, y, p) with y(t_0) = y_0:
+
+- forward mode integrates the variational equation ds/dt = (df/dy) s + (df/dp) dp beside y;
+- reverse mode integrates the adjoint da/dt = -a (df/dy) from the last time to the first, where
+  the cotangent of each time is added on the way, and the cotangent of p, the integral of
+  a (df/dp) (Pontryagin et al., The mathematical theory of optimal processes, 1962; Chen, Rubanova,
+  Bettencourt, Duvenaud, Neural ordinary differential equations, 2018, appendix B). The solution
+  is integrated back beside it, from the values known at each time.
+
+Both are initial value problems again, so the rules are this operation, and higher derivatives are
+its rules' derivatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import scipy.integrate
+
+from pullback.core.aval import Aval
+from pullback.core.errors import ConfigError, DivergenceError, ShapeError, TracerError
+from pullback.core.op import Op, call, define
+from pullback.core.tracer import Tracer
+from pullback.ops.batching import batch_size, spread
+from pullback.ops.families import match
+from pullback.ops.values import as_array
+from pullback.transform.batching import vmap
+from pullback.transform.forward import jvp
+from pullback.transform.reverse import vjp
+
+Field = Callable[..., Any]
+Method = Literal["RK45", "RK23", "DOP853", "Radau", "BDF", "LSODA"]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """The right side `field(t, y, *parameters)`, an array like `y`, and how it is integrated."""
+
+    field: Field
+    method: Method
+    rtol: float
+    atol: float
+
+    def of(self, field: Field) -> Problem:
+        """Return the problem of another right side, integrated the same way."""
+        return replace(self, field=field)
+
+    def __str__(self) -> str:
+        return f"{getattr(self.field, '__name__', 'field')} by {self.method}"
+
+
+def double(x: Any) -> Any:
+    """Return `x` in float64: rounding in less would be seen by the integrators as roughness."""
+    x = as_array(x)
+    return x if x.dtype == np.float64 else np.astype(x, np.float64)
+
+
+def _integrate(y0: Any, times: Any, *parameters: Any, problem: Problem) -> Any:
+    """Return the solution at each of `times`, of shape (times, y), which go in one direction."""
+    times, parameters = double(times), tuple(map(double, parameters))
+    steps = np.diff(times)
+    if not (np.all(steps >= 0) or np.all(steps <= 0)):
+        raise ConfigError(f"t: expected times in increasing or decreasing order, got {times}")
+    start = np.asarray(y0, np.float64)
+    if not np.any(steps):
+        return np.broadcast_to(start, (len(times), *start.shape)).copy()
+
+    def field(t: float, y: Any) -> Any:
+        slope = problem.field(t, y, *parameters)
+        if isinstance(slope, Tracer):
+            raise TracerError(
+                "the right side of the differential equation uses a traced value that is not among "
+                "its arguments: pass it through args=, as in solve_ivp(lambda t, y, k: -k * y, "
+                "t_span, y0, args=(k,))"
+            )
+        if np.shape(slope) != start.shape:
+            raise ShapeError(
+                f"the right side of the differential equation: expected a result of shape "
+                f"{start.shape}, as y has, got {np.shape(slope)}"
+            )
+        return slope
+
+    new = np.concatenate([[True], steps != 0])
+    found = scipy.integrate.solve_ivp(
+        field,
+        (times[0], times[-1]),
+        start,
+        method=problem.method,
+        t_eval=times[new],
+        rtol=problem.rtol,
+        atol=problem.atol,
+    )
+    if not found.success:
+        raise DivergenceError(
+            f"the differential equation could not be integrated from {times[0]} to {times[-1]}: "
+            f"{found.message} Try method='Radau' for a stiff equation, or other tolerances."
+        )
+    return found.y.T[np.cumsum(new) - 1]
+
+
+def _variational_rule(
+    tangents: Sequence[Any], out: Any, args: Sequence[Any], params: Mapping[str, Any]
+) -> Any:
+    problem: Problem = params["problem"]
+    y0, times, *parameters = map(double, args)
+    dy0, dtimes, *dparameters = [None if t is None else double(t) for t in tangents]
+    field, n, count = problem.field, y0.shape[0], len(parameters)
+    moving = [i for i, d in enumerate(dparameters) if d is not None]
+
+    def variational(t: Any, state: Any, *given: Any) -> Any:
+        y, s, values, directions = state[:n], state[n:], given[:count], given[count:]
+
+        def along(y: Any, *some: Any) -> Any:
+            full = list(values)
+            for i, x in zip(moving, some, strict=True):
+                full[i] = x
+            return field(t, y, *full)
+
+        primals = (y, *(values[i] for i in moving))
+        return np.concatenate(jvp(along, primals, (s, *directions)))
+
+    s0 = np.zeros_like(y0) if dy0 is None else dy0
+    if dtimes is not None:  # a later start passes less of the way
+        s0 = s0 - dtimes[0] * field(times[0], y0, *parameters)
+    directions = [dparameters[i] for i in moving]
+    states = solution_op(
+        np.concatenate([y0, s0]), times, *parameters, *directions, problem=problem.of(variational)
+    )
+    s = states[:, n:]
+    if dtimes is not None:
+        s = s + dtimes[:, None] * _slopes(field, times, out, parameters)
+    return s
+
+
+def _adjoint_rule(
+    ct: Any, out: Any, args: Sequence[Any], params: Mapping[str, Any]
+) -> Sequence[Any]:
+    problem: Problem = params["problem"]
+    y0, times, *parameters = map(double, args)
+    field, n, last = problem.field, y0.shape[0], times.shape[0] - 1
+
+    def adjoint(t: Any, state: Any, *parameters: Any) -> Any:
+        y, a = state[:n], state[n : 2 * n]
+        slope, pull = vjp(lambda *moving: field(t, *moving), y, *parameters)
+        back = [-np.ravel(cotangent) for cotangent in pull(a)]
+        return np.concatenate([slope, *back])
+
+    sizes = [int(np.prod(np.shape(p))) for p in parameters]
+    a, sums = ct[last], np.zeros(sum(sizes))
+    arriving = np.zeros(n)
+    for i in range(last, 0, -1):
+        start = np.concatenate([out[i], a, sums])
+        way = np.stack([times[i], times[i - 1]])
+        end = solution_op(start, way, *parameters, problem=problem.of(adjoint))[-1]
+        arriving, sums = end[n : 2 * n], end[2 * n :]
+        a = arriving + ct[i - 1]
+    pieces = np.split(sums, np.cumsum(sizes)[:-1]) if sizes else []
+    cotangents = [
+        np.reshape(piece, np.shape(p)) for piece, p in zip(pieces, parameters, strict=True)
+    ]
+    seen = np.concatenate([-arriving[None], ct[1:]])  # a later start passes less of the way
+    of_times = np.sum(seen * _slopes(field, times, out, parameters), axis=1)
+    found = [a, of_times, *cotangents]
+    return [match(cotangent, x) for cotangent, x in zip(found, args, strict=True)]
+
+
+def _slopes(field: Field, times: Any, states: Any, parameters: Sequence[Any]) -> Any:
+    """Return the right side at each time."""
+    return np.stack([field(t, y, *parameters) for t, y in zip(times, states, strict=True)])
+
+
+def _batch(args: Sequence[Any], batched: Sequence[bool], params: Mapping[str, Any]) -> Any:
+    """Integrate all examples as one equation, with common steps."""
+    problem: Problem = params["problem"]
+    if batched[1]:
+        raise ConfigError(
+            "t: expected the same times for all examples under vmap, got batched ones: write the "
+            "equation in a scaled time, (t - start) / (end - start), with the scale in args"
+        )
+    size = batch_size(args, batched)
+    y0 = spread([args[0], *args[2:]], [batched[0], *batched[2:]])[0]
+    n = y0.shape[1]
+    axes = (None, 0, *(0 if b else None for b in batched[2:]))
+
+    def together(t: Any, states: Any, *parameters: Any) -> Any:
+        each = vmap(problem.field, axes)
+        return np.ravel(each(t, np.reshape(states, (size, n)), *parameters))
+
+    out = solution_op(np.ravel(y0), args[1], *args[2:], problem=problem.of(together))
+    return np.moveaxis(np.reshape(out, (-1, size, n)), 1, 0)
+
+
+def _pendulum(t: Any, y: Any, *parameters: Any) -> Any:
+    return np.stack([y[1], -np.sin(y[0]) - sum(np.sum(p) for p in parameters) * y[1]])
+
+
+def _samples(rng: np.random.Generator) -> Any:
+    problem = Problem(_pendulum, "DOP853", 1e-11, 1e-11)
+    y0 = rng.normal(size=2)
+    return [
+        ((y0, np.array([0.1, 0.4, 0.9]), rng.uniform(size=()), rng.uniform(size=2)), problem),
+        ((y0, np.array([0.5, 0.0])), problem),
+        ((y0, np.array([0.5])), problem),
+    ]
+
+
+solution_op = define(
+    Op(
+        name="solve_ivp",
+        kind="general",
+        forward=_integrate,
+        infer=lambda y0, times, *p, problem: Aval((*times.shape, *y0.shape), np.float64),
+        vjp=lambda i, ct, out, args, params: _adjoint_rule(ct, out, args, params)[i],
+        jvp=_variational_rule,
+        batch=_batch,
+        notation=call("solve_ivp"),
+        samples=lambda rng: [(args, {"problem": problem}) for args, problem in _samples(rng)],
+        undefined_at="",
+        vjp_all=_adjoint_rule,
+    )
+)
