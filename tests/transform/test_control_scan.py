@@ -209,6 +209,28 @@ def test_on_concrete_values_python_branches_in_the_body():
     np.testing.assert_array_equal(pb.grad(clipped)(xs), [1.0, 0.0, 1.0])
 
 
+def test_assignment_in_place_stays_within_its_step():
+    def running(start, xs):
+        def step(c, x):
+            c[0] += x[0]
+            x[:] = 0.0
+            c[1] *= c[0]
+            return c, c
+
+        return pb.scan(step, start, xs)
+
+    start, xs = np.array([1.0, 2.0]), np.array([[2.0], [3.0], [4.0]])
+    expected = [[3.0, 6.0], [6.0, 36.0], [10.0, 360.0]]
+    graph = pb.trace(running, start, xs)
+    slopes = []
+    for function in (running, graph):
+        np.testing.assert_array_equal(function(start, xs)[1], expected)
+        np.testing.assert_array_equal(start, [1.0, 2.0])
+        np.testing.assert_array_equal(xs, [[2.0], [3.0], [4.0]])
+        slopes.append(pb.grad(lambda s, f=function: np.sum(f(s, xs)[1]))(start))
+    np.testing.assert_allclose(*slopes)
+
+
 def test_float32_stays_float32():
     def total(w, xs):
         return pb.scan(lambda c, x: (c + np.tanh(w * x), c), 0.0, xs)[1].sum()

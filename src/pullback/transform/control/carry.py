@@ -9,7 +9,9 @@ import numpy as np
 
 from pullback.core import pytree
 from pullback.core.aval import Aval, aval_of, result_type
+from pullback.core.buffer import unwrap
 from pullback.core.errors import DTypeError, ShapeError
+from pullback.core.tracer import Tracer
 from pullback.transform.control.closure import close, is_number
 
 
@@ -68,6 +70,21 @@ def settled(step: Callable[..., Any], init: Any, *others: Any, name: str) -> Any
 def arrays(tree: Any) -> Any:
     """Return `tree` with arrays for numbers and whatever else NumPy takes for an array."""
     return pytree.map(lambda x: x if hasattr(x, "dtype") else np.asarray(x), tree)
+
+
+def owned(tree: Any) -> Any:
+    """Return `tree` as it is now: assignments of a body, in place, reach no other step's values."""
+    return pytree.map(_owned, tree)
+
+
+def _owned(x: Any) -> Any:
+    x = unwrap(x)
+    if isinstance(x, np.ndarray):
+        return x.copy()
+    if isinstance(x, Tracer):
+        x.refresh()
+        return type(x)(x.context, x.value, x.node)
+    return x
 
 
 def has_numbers(init: Any) -> bool:

@@ -11,7 +11,8 @@ import numpy as np
 from pullback.core import pytree
 from pullback.core.aval import Aval
 from pullback.core.errors import ShapeError, TreeError
-from pullback.transform.control.carry import arrays, has_numbers, kept, settled, started
+from pullback.core.tracer import Tracer
+from pullback.transform.control.carry import arrays, has_numbers, kept, owned, settled, started
 from pullback.transform.control.closure import close, has_no_truth, is_abstract
 from pullback.transform.control.scan_op import loop
 from pullback.transform.control.step import Step
@@ -94,20 +95,22 @@ def _parts(result: Any) -> tuple[Any, Any]:
 def _run(f: Any, init: Any, xs: Any, count: int, reverse: bool) -> tuple[Any, Any] | None:
     """Loop in Python; None where f captured a value that only a graph can compute with."""
     leaves, structure = pytree.flatten(xs)
-    rows = [unstack(leaf) for leaf in leaves]
-    steps = [pytree.unflatten(structure, row) for row in zip(*rows, strict=True)] or [xs] * count
-    if reverse:
-        steps.reverse()
-    carry = init
+    rows = [unstack(leaf) if isinstance(leaf, Tracer) else leaf for leaf in leaves]
+
+    def step(carry: Any, t: int) -> tuple[Any, Any]:
+        x = pytree.unflatten(structure, [row[t] for row in rows])
+        new, y = _parts(f(carry, owned(x)))
+        return kept(new, carry, "f of scan"), owned(y)
+
+    steps = range(count)[::-1] if reverse else range(count)
+    carry = owned(init)
     if has_numbers(init):
-        new, _ = _parts(f(init, steps[0]))
-        carry = started(init, kept(new, init, "f of scan"))
+        carry = started(carry, step(owned(init), steps[0])[0])
     ys: list[Any] = []
-    for x in steps:
-        new, y = _parts(f(carry, x))
-        if not ys and is_abstract((new, y)):
+    for t in steps:
+        carry, y = step(carry, t)
+        if not ys and is_abstract((carry, y)):
             return None
-        carry = kept(new, carry, "f of scan")
         ys.append(y)
     if reverse:
         ys.reverse()

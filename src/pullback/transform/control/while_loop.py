@@ -8,7 +8,7 @@ from typing import Any
 from pullback.core import pytree
 from pullback.core.aval import aval_of
 from pullback.core.errors import ConfigError, ShapeError
-from pullback.transform.control.carry import arrays, kept, settled
+from pullback.transform.control.carry import arrays, kept, owned, settled
 from pullback.transform.control.closure import close, has_no_truth, is_abstract
 from pullback.transform.control.step import Step
 from pullback.transform.control.while_op import while_op
@@ -38,7 +38,7 @@ def while_loop(
     """
     if max_iterations is not None and max_iterations < 0:
         raise ConfigError(f"while_loop: max_iterations: expected at least 0, got {max_iterations}")
-    carry, count = init, 0
+    carry, count = owned(init), 0
     while count != max_iterations:
         goes_on = cond_fun(carry)
         _one_truth(goes_on)
