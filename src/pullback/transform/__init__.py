@@ -16,10 +16,12 @@ from pullback.transform.control import (
 from pullback.transform.custom import custom_jvp, custom_vjp, stop_gradient
 from pullback.transform.forward import jvp
 from pullback.transform.higher import hessian, hvp, jacobian
+from pullback.transform.jet import jet
 from pullback.transform.linearize import linearize
 from pullback.transform.reverse import grad, value_and_grad, vjp
 from pullback.transform.table import GradientTable, backward
 from pullback.transform.tensor import Tensor
+from pullback.transform.transpose import linear_transpose
 
 __all__ = [
     "GradientTable",
@@ -36,7 +38,9 @@ __all__ = [
     "hessian",
     "hvp",
     "jacobian",
+    "jet",
     "jvp",
+    "linear_transpose",
     "linearize",
     "map",
     "scan",
