@@ -4,8 +4,10 @@ import zlib
 
 import numpy as np
 
+import pullback.ops.convolve
 import pullback.ops.scipy_linalg
-import pullback.ops.special  # noqa: F401  both enter functions of SciPy into the table
+import pullback.ops.special
+import pullback.scipy.integrate  # noqa: F401  all enter functions of SciPy into the table
 from pullback.core.op import OPS
 
 CONTROL = {"repeat_step", "scan", "switch", "while_loop"}  # their bodies are graphs of one dtype

@@ -34,6 +34,8 @@ REASONS = {
     **dict.fromkeys(CONTROL, "in tests/transform/test_control_*.py"),
     **dict.fromkeys(("eig", "eigh", "qr", "slogdet", "svd"), "in tests/ops/test_spectral.py"),
     **dict.fromkeys(("solve_sylvester", "sqrtm"), "in tests/scipy/test_scipy_linalg.py"),
+    "convolve": "in tests/scipy/test_signal.py",
+    "solve_ivp": "against closed forms in tests/scipy/test_initial_value.py",
     "item": "picks one result of an operation with several; tested with custom rules",
     "spacing": "not in JAX; piecewise constant",
     "stop_gradient": "jax.lax.stop_gradient; tested in tests/transform/test_custom.py",

@@ -250,6 +250,18 @@ def test_complex_carries_are_differentiated_as_unrolled():
     pb.check_grads(graph, (np.float64(0.3),), order=2)
 
 
+def test_a_number_returned_as_the_carry_takes_its_dtype():
+    xs = np.ones(3, np.float32)
+
+    def f(start, xs):
+        return pb.scan(lambda c, x: (2.0, c * x), start, xs)
+
+    for function in (f, pb.trace(f, xs[0], xs)):
+        final, ys = function(xs[0], xs)
+        assert final.dtype == ys.dtype == np.float32
+        np.testing.assert_array_equal(ys, [1.0, 2.0, 2.0])
+
+
 @pytest.mark.parametrize("axes", [(0, None, None), (None, 0, None), (None, None, 0), (0, 0, 0)])
 def test_vmap_is_a_loop_over_the_examples(axes):
     args = [
