@@ -73,7 +73,7 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     if not isinstance(obj, slice) and np.ndim(obj) == 0:
         values = np.moveaxis(values, 0, axis)
     n = arr.shape[axis]
-    count = len(range(n)[obj]) if isinstance(obj, slice) else np.size(obj)
+    count = len(np.insert(np.arange(n), obj, 0)) - n
     if count == 1:
         count = values.shape[axis]
     lengths = [count if i == axis else m for i, m in enumerate(arr.shape)]

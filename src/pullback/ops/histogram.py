@@ -108,7 +108,7 @@ def histogramdd(
     sample = as_array(sample)
     sample = sample if sample.ndim == 2 else np.atleast_2d(sample).T
     columns = list(np.unstack(sample, axis=1))
-    each = [bins] * len(columns) if np.ndim(bins) == 0 else bins
+    each = bins if hasattr(bins, "__len__") else [bins] * len(columns)
     ranges = [None] * len(columns) if range is None else range
     if len(each) != len(columns) or len(ranges) != len(columns):
         raise ShapeError(
@@ -126,7 +126,7 @@ def histogram2d(
     x: Any, y: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None
 ) -> tuple[Any, Any, Any]:
     """Return the histogram of points (x, y), and the edges on both axes."""
-    if np.ndim(bins) == 1 and len(bins) not in (1, 2):
+    if hasattr(bins, "__len__") and len(bins) not in (1, 2):
         bins = [bins, bins]
     sums, edges = np.histogramdd([x, y], bins, range, density, weights)
     return sums, edges[0], edges[1]
