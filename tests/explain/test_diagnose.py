@@ -51,6 +51,19 @@ def test_a_masked_branch_is_told_to_be_harmless():
     assert diagnosis.is_healthy
 
 
+def test_an_infinite_slope_that_a_computed_zero_cancels_is_no_mask():
+    diagnosis = pb.diagnose(lambda x: np.sum(np.sqrt(x) ** 2), array(4, 0))
+    assert kinds(diagnosis) == [("cancelled", "sqrt")]
+    assert diagnosis.first.index == (1,)
+    weighted = pb.diagnose(lambda x: np.sum(np.sqrt(x) * array(1, 0)), array(4, 0))
+    assert kinds(weighted) == [("masked", "sqrt")]
+
+
+@pytest.mark.parametrize("saturated", [lambda x: 1 / (1 + np.exp(-x)), lambda x: np.tanh(x**3)])
+def test_a_saturated_function_is_no_cancellation(saturated):
+    assert "cancelled" not in dict(kinds(pb.diagnose(saturated, -1000.0)))
+
+
 def test_the_bad_entry_that_counts_is_told_and_not_the_masked_one():
     def f(x):
         return np.sum(np.where(array(0, 1, 1) > 0, np.sqrt(x), 0.0))

@@ -15,11 +15,11 @@ from pullback.core.tape import TapeNode, inputs_of
 from pullback.core.tracer import Tracer
 from pullback.core.tracing import argument_names
 from pullback.explain.places import Place
-from pullback.explain.probing import singular_entries, undefined_entries
+from pullback.explain.probing import flat_entries, singular_entries, undefined_entries
 from pullback.explain.report import described, entry, state
 from pullback.explain.watch import Flow, Step, WatchedTape, all_finite, arrays, flow_back
 
-Kind = Literal["forward", "backward", "masked", "undefined", "zero", "constant"]
+Kind = Literal["forward", "backward", "masked", "cancelled", "undefined", "zero", "constant"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +28,11 @@ class Finding:
 
     `kind` tells what: "forward" (its value is the first that is not finite), "backward" (what it
     sends back is the first that is not finite), "masked" (its slope is not finite, but its
-    cotangent is 0 there, so that it counts for nothing), "undefined" (its derivative is not unique
-    there, and `convention` was taken), "zero" (its slope of 0 stops the gradient), "constant" (no
-    gradient flows through, for it is piecewise constant). `index` is the first such entry and
-    `values` what stood there.
+    cotangent is 0 there, so that it counts for nothing), "cancelled" (the same, but no mask made
+    the 0: 0 times infinity was taken as 0, which need not be the limit), "undefined" (its
+    derivative is not unique there, and `convention` was taken), "zero" (its slope of 0 stops the
+    gradient), "constant" (no gradient flows through, for it is piecewise constant).
+    `index` is the first such entry and `values` what stood there.
     """
 
     kind: Kind
@@ -193,8 +194,22 @@ class _Examination:
                 return node, self._finding("undefined", step, self._counting(node, undefined))
             singular = singular_entries(node, position)
             if singular is not None and singular.any():
+                cancelled = self._cancelled(node, singular)
+                if cancelled.any():
+                    return node, self._finding("cancelled", step, cancelled)
                 return node, self._finding("masked", step, singular)
         return None
+
+    def _cancelled(self, node: TapeNode, singular: Any) -> Any:
+        """Return where a consumer's slope that only passes through 0 met a singular one."""
+        found = np.zeros_like(singular)
+        for consumer, position, sent in self.flow.edges:
+            if consumer.parents[position] is not node or np.shape(sent) != np.shape(consumer.out):
+                continue
+            flat = flat_entries(consumer, position)
+            if flat is not None and np.shape(flat) == np.shape(singular):
+                found |= singular & ~flat & (sent == 0) & (self.flow.cotangents[consumer] != 0)
+        return found
 
     def _counting(self, node: TapeNode, bad: Any) -> Any:
         """Return where `bad` holds and the cotangent is not 0, so that it counts."""

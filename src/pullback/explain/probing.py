@@ -32,10 +32,18 @@ def undefined_entries(node: TapeNode, position: int) -> np.ndarray[Any, Any] | N
 
     For operations that are not elementwise one entry says whether it is so anywhere.
     """
-    op = node.op
-    if op is None or not op.undefined_at or not _is_floating(node.args[position]):
+    if node.op is None or not node.op.undefined_at or not _is_floating(node.args[position]):
         return None
-    slopes = [_slope(node, args, position) for args in _neighbours(node.args)]
+    return _undefined(node, position)
+
+
+def has_undefined_entries(node: TapeNode, position: int) -> bool:
+    """Whether the slope in argument `position` is not unique, stated by the operation or not."""
+    return bool(_undefined(node, position).any())
+
+
+def _undefined(node: TapeNode, position: int) -> np.ndarray[Any, Any]:
+    slopes = [_slope(node, args, position) for args in _neighbours(node)]
     if slopes[0] is None:
         return np.asarray(_differ_somewhere(node, position))
     here, *around = slopes
@@ -46,11 +54,22 @@ def undefined_entries(node: TapeNode, position: int) -> np.ndarray[Any, Any] | N
     return np.any([bad, *jumps], axis=0)  # type: ignore[no-any-return]
 
 
-def _neighbours(args: Sequence[Any]) -> list[list[Any]]:
-    """Return `args`, and `args` with each floating one moved up and down by the least step."""
+def flat_entries(node: TapeNode, position: int) -> np.ndarray[Any, Any] | None:
+    """Return where the slope in argument `position` is 0 all around, in the result's shape.
+
+    None for operations that are not elementwise.
+    """
+    slopes = [_slope(node, args, position) for args in _neighbours(node)]
+    return None if slopes[0] is None else np.all([slope == 0 for slope in slopes], axis=0)
+
+
+def _neighbours(node: TapeNode) -> list[list[Any]]:
+    """Return the arguments, and again with each that varies moved up and down by the least step."""
+    args = node.args
+    varies = [p is not None for p in node.parents] or [True] * len(args)
     moved = [list(args)]
     for i, a in enumerate(args):
-        if _is_floating(a):
+        if varies[i] and _is_floating(a):
             for way in (np.inf, -np.inf):
                 moved.append([*args[:i], _stepped(np.asarray(a), way), *args[i + 1 :]])
     return moved

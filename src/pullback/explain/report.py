@@ -17,6 +17,7 @@ _MEANING = {
     "zero": "the gradient ends here: the slope is 0",
     "constant": "the gradient ends here: the operation is piecewise constant",
     "masked": "not finite, but behind a mask, where the cotangent is 0: harmless",
+    "cancelled": "infinite, but the cotangent is 0: taken as 0, which need not be the limit",
     "undefined": "the derivative is not unique here",
 }
 

@@ -86,6 +86,7 @@ i1e = elementwise(
     sp.i1e,
     lambda y, x: (sp.i0e(x) + sp.ive(2, x)) / 2 - np.sign(x) * sp.i1e(x),
     domain=POSITIVE,
+    undefined_at="x = -inf or inf: NaN, where the slope tends to 0",
 )
 ive = elementwise(
     sp.ive,

@@ -58,6 +58,7 @@ huber = elementwise(
     lambda y, delta, r: np.where(np.abs(r) <= delta, 0, np.abs(r) - delta),
     lambda y, delta, r: np.where(np.abs(r) <= delta, r, delta * np.sign(r)),
     domain=((0.3, 3.0), REAL),
+    undefined_at="delta = 0: the function is 0 there, and infinite below",
 )
 
 
@@ -121,6 +122,7 @@ stdtr = elementwise(
     constant("stdtr", "df"),
     lambda y, df, t: _student_density(df, t),
     samples=whole_then(1, 1, 5, REAL),
+    undefined_at="df = inf: NaN; take ndtr there",
 )
 stdtrit = elementwise(
     sp.stdtrit,

@@ -33,7 +33,9 @@ def _rgamma_slope(y: Any, x: Any) -> Any:
 gamma = elementwise(sp.gamma, lambda y, x: y * sp.psi(x), domain=POSITIVE, undefined_at=WHOLE)
 gammaln = elementwise(sp.gammaln, lambda y, x: sp.psi(x), domain=POSITIVE, undefined_at=WHOLE)
 loggamma = elementwise(sp.loggamma, lambda y, x: sp.psi(x), domain=POSITIVE, undefined_at=WHOLE)
-rgamma = elementwise(sp.rgamma, _rgamma_slope)
+rgamma = elementwise(
+    sp.rgamma, _rgamma_slope, undefined_at="x = inf: NaN, where the slope tends to 0"
+)
 
 
 @implements(sp.polygamma)

@@ -63,6 +63,7 @@ sine_integral = elementwise(
     lambda x: sp.sici(x)[0],
     lambda y, x: np.sinc(x / np.pi),
     name="sine_integral",
+    undefined_at="x = -inf or inf: NaN, where the slope tends to 0",
     dtype=result_type,
 )
 cosine_integral = elementwise(
@@ -89,12 +90,14 @@ fresnel_sine = elementwise(
     lambda x: sp.fresnel(x)[0],
     lambda y, x: np.sin(HALF_PI * x * x),
     name="fresnel_sine",
+    undefined_at="x = -inf or inf: NaN, where the slope oscillates",
     dtype=result_type,
 )
 fresnel_cosine = elementwise(
     lambda x: sp.fresnel(x)[1],
     lambda y, x: np.cos(HALF_PI * x * x),
     name="fresnel_cosine",
+    undefined_at="x = -inf or inf: NaN, where the slope oscillates",
     dtype=result_type,
 )
 
@@ -133,7 +136,7 @@ hyp2f1 = elementwise(
     constant("hyp2f1", "c", 2),
     lambda y, a, b, c, z: a * b / c * sp.hyp2f1(a + 1, b + 1, c + 1, z),
     samples=whole_then(3, 1, 3, (-0.7, 0.7)),
-    undefined_at="z = 1: infinite",
+    undefined_at="z = 1: infinite; c a whole number below 1: infinite or NaN",
 )
 hyp1f1 = elementwise(
     sp.hyp1f1,
@@ -141,12 +144,14 @@ hyp1f1 = elementwise(
     constant("hyp1f1", "b", 1),
     lambda y, a, b, x: a / b * sp.hyp1f1(a + 1, b + 1, x),
     samples=whole_then(2, 1, 3, REAL),
+    undefined_at="b a whole number below 1: infinite or NaN",
 )
 hyp0f1 = elementwise(
     sp.hyp0f1,
     constant("hyp0f1", "v"),
     lambda y, v, z: sp.hyp0f1(v + 1, z) / v,
     samples=whole_then(1, 1, 3, REAL),
+    undefined_at="v a whole number below 1: infinite or NaN",
 )
 
 # DLMF 19.5.1 and 19.5.2: K = pi/2 F(1/2, 1/2; 1; m), E = pi/2 F(-1/2, 1/2; 1; m)
