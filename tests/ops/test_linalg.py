@@ -250,6 +250,7 @@ def test_integer_matrices_are_float64():
         (lambda x: np.linalg.solve(x, x[:2]), pb.errors.ShapeError, "b with 3 rows"),
         (lambda x: np.linalg.lstsq(x, x[:2]), pb.errors.ShapeError, "of as many rows"),
         (lambda x: np.linalg.lstsq(x[None], x), pb.errors.ShapeError, r"np\.linalg\.pinv"),
+        (lambda x: np.linalg.inv(x.astype("e")), pb.errors.DTypeError, "float32.*got float16"),
         (lambda x: np.linalg.matrix_power(x, 0.5), TypeError, "integer"),
         (lambda x: np.linalg.pinv(x, 1e-3, rtol=1e-3), ValueError, "rcond or rtol"),
         (lambda x: np.linalg.pinv(x, [1e-3]), ValueError, "one number"),

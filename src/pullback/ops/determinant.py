@@ -92,7 +92,7 @@ cofactor_op: Op = general(
     infer=same_as_first,
     batch=last_axes("cofactor", 2),
     samples=regular,
-    undefined_at="second derivatives at singular matrices with equal singular values: not exact",
+    undefined_at="singular matrices with equal singular values: second derivatives not exact",
 )
 
 det_op: Op = general(

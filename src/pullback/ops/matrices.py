@@ -7,15 +7,23 @@ from typing import Any
 import numpy as np
 
 from pullback.core.aval import Aval
-from pullback.core.errors import ShapeError
+from pullback.core.errors import DTypeError, ShapeError
 from pullback.core.tracer import Tracer
 from pullback.ops.batching import last_axes
 from pullback.ops.families import general, same_as_first
 
 
 def matrix(x: Any, function: str) -> Any:
-    """Return `x` as floating or complex matrices; raises ShapeError where it is a vector."""
+    """Return `x` as floating or complex matrices.
+
+    Raises ShapeError where it is a vector, DTypeError where LAPACK has no such numbers.
+    """
     x = inexact(x)
+    if x.dtype.char not in "fdFD":
+        raise DTypeError(
+            f"{function}: expected float32, float64, complex64 or complex128, which are LAPACK's "
+            f"numbers, got {x.dtype}; convert it with x.astype(np.float32)"
+        )
     if x.ndim < 2:
         raise ShapeError(
             f"{function}: expected a matrix, or several stacked along leading axes, got an array "
@@ -136,7 +144,7 @@ hermitian_op = general(
     infer=lambda a, lower: same_as_first(a),
     batch=last_axes("hermitian", 2),
     samples=_mirror_samples,
-    undefined_at="it reads one triangle, which stands for both: both share the gradient",
+    undefined_at="one triangle is read, which stands for both: they share the gradient",
 )
 
 

@@ -2,7 +2,8 @@
 
 Eigenvectors are defined up to a factor, those of equal eigenvalues up to a rotation. Derivatives
 move them by nothing in these directions, so that what does not depend on the choice, like the sum
-of all eigenvalues, has its right gradient, also where some are equal.
+of all eigenvalues, has its right gradient, also where some are equal. A second derivative there
+needs how equal eigenvalues part, which has no linear part: it lacks this contribution.
 """
 
 from __future__ import annotations
@@ -75,7 +76,10 @@ eigh_op: Op = general(
         ((np.zeros((0, 0)),), {}),
         ((np.zeros((0, 2, 2)),), {}),
     ],
-    undefined_at="equal eigenvalues: their eigenvectors do not turn into each other",
+    undefined_at=(
+        "equal eigenvalues: their eigenvectors do not turn into each other, which gradients of "
+        "symmetric functions of the eigenvalues do not need, but Hessians do"
+    ),
 )
 
 
@@ -160,8 +164,8 @@ eig_op: Op = general(
     batch=last_axes("eig", 2),
     samples=_eig_samples,
     undefined_at=(
-        "equal eigenvalues: their eigenvectors do not turn into each other; "
-        "too few eigenvectors: LinAlgError or infinite"
+        "equal eigenvalues: as eigh; matrices without a basis of eigenvectors: LinAlgError or "
+        "infinite"
     ),
 )
 
@@ -272,8 +276,8 @@ svd_op: Op = general(
     batch=last_axes("svd", 2),
     samples=_svd_samples,
     undefined_at=(
-        "equal singular values: their vectors do not turn into each other; "
-        "zero ones: their vectors do not move beyond the range"
+        "equal singular values: as the eigenvalues of eigh; zero ones: their vectors do not move "
+        "beyond the range"
     ),
 )
 
