@@ -13,11 +13,13 @@ from pullback.transform.control import (
     switch,
     while_loop,
 )
+from pullback.transform.curvature import fisher_vp, gnvp
 from pullback.transform.custom import custom_jvp, custom_vjp, stop_gradient
 from pullback.transform.forward import jvp
 from pullback.transform.higher import hessian, hvp, jacobian
 from pullback.transform.jet import jet
 from pullback.transform.linearize import linearize
+from pullback.transform.operators import hessian_operator, jacobian_operator
 from pullback.transform.reverse import grad, value_and_grad, vjp
 from pullback.transform.table import GradientTable, backward
 from pullback.transform.tensor import Tensor
@@ -33,11 +35,15 @@ __all__ = [
     "cond",
     "custom_jvp",
     "custom_vjp",
+    "fisher_vp",
     "fori_loop",
+    "gnvp",
     "grad",
     "hessian",
+    "hessian_operator",
     "hvp",
     "jacobian",
+    "jacobian_operator",
     "jet",
     "jvp",
     "linear_transpose",
