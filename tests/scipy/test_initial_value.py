@@ -168,8 +168,9 @@ def test_a_batch_of_equations_is_solved_as_one():
 
     np.testing.assert_allclose(pb.vmap(final)(rates), np.exp(-rates), rtol=1e-8)
     np.testing.assert_allclose(pb.vmap(pb.grad(final))(rates), -np.exp(-rates), rtol=1e-8)
-    with pytest.raises(pb.errors.ConfigError, match="scaled time"):
-        pb.vmap(lambda t: odeint(lambda y, t: -y, 1.0, np.stack([0.0 * t, t])))(rates)
+    ends = pb.vmap(lambda t: odeint(lambda y, t: -y * t, 1.0, np.stack([0.0 * t, t, t]))[:, 0])
+    expected = np.exp(-(rates[:, None] ** 2) / 2 * np.array([0.0, 1.0, 1.0]))
+    np.testing.assert_allclose(ends(rates), expected, rtol=1e-6)
 
 
 def test_a_graph_holds_the_equation_and_its_gradient():

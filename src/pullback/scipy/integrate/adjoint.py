@@ -178,10 +178,7 @@ def _batch(args: Sequence[Any], batched: Sequence[bool], params: Mapping[str, An
     """Integrate all examples as one equation, with common steps."""
     problem: Problem = params["problem"]
     if batched[1]:
-        raise ConfigError(
-            "t: expected the same times for all examples under vmap, got batched ones: write the "
-            "equation in a scaled time, (t - start) / (end - start), with the scale in args"
-        )
+        return _batch_of_times(args, batched, problem)
     size = batch_size(args, batched)
     y0 = spread([args[0], *args[2:]], [batched[0], *batched[2:]])[0]
     n = y0.shape[1]
@@ -193,6 +190,23 @@ def _batch(args: Sequence[Any], batched: Sequence[bool], params: Mapping[str, An
 
     out = solution_op(np.ravel(y0), args[1], *args[2:], problem=problem.of(together))
     return np.moveaxis(np.reshape(out, (-1, size, n)), 1, 0)
+
+
+def _batch_of_times(args: Sequence[Any], batched: Sequence[bool], problem: Problem) -> Any:
+    """Integrate from one time to the next in a time scaled to [0, 1], common to all examples."""
+
+    def scaled(part: Any, y: Any, begin: Any, end: Any, *parameters: Any) -> Any:
+        length = end - begin
+        return length * problem.field(begin + part * length, y, *parameters)
+
+    y0, times, *parameters = spread(args, batched)
+    unit, flags = np.array([0.0, 1.0]), [True, False, True, True, *[True] * len(parameters)]
+    states = [y0]
+    for i in range(times.shape[1] - 1):
+        given = [states[-1], unit, times[:, i], times[:, i + 1], *parameters]
+        way = _batch(given, flags, {"problem": problem.of(scaled)})
+        states.append(way[:, -1])
+    return np.stack(states, axis=1)
 
 
 def _pendulum(t: Any, y: Any, *parameters: Any) -> Any:
