@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,7 +91,6 @@ class Graph:
         self.name = name
         self.nodes = reachable(self.arguments, self.results)
         _name_nodes(self.nodes)
-        self._consumers = _consumers(self.nodes)
         self.derived: dict[Any, Any] = {}  # what was made of this graph, kept as long as it lives
         self._program: Program | None = None
         self._captures = any(isinstance(n.value, Tracer) for n in self.nodes)
@@ -112,6 +112,14 @@ class Graph:
     def consumers(self, node: Node) -> tuple[Node, ...]:
         """Return the nodes that are computed from `node` (its children), in order."""
         return self._consumers.get(node, ())
+
+    @cached_property
+    def _consumers(self) -> dict[Node, tuple[Node, ...]]:
+        found: dict[Node, dict[Node, None]] = {}
+        for node in self.nodes:
+            for i in node.inputs:
+                found.setdefault(i, {})[node] = None
+        return {node: tuple(children) for node, children in found.items()}
 
     def __call__(self, *args: Any) -> Any:
         leaves = self._fitting(args)
@@ -200,14 +208,6 @@ def reachable(arguments: Sequence[Node], results: Sequence[Node]) -> tuple[Node,
                 pending.append(i)
     others = found.difference(arguments)
     return (*arguments, *sorted(others, key=lambda node: node.order))
-
-
-def _consumers(nodes: Sequence[Node]) -> dict[Node, tuple[Node, ...]]:
-    found: dict[Node, dict[Node, None]] = {}
-    for node in nodes:
-        for i in node.inputs:
-            found.setdefault(i, {})[node] = None
-    return {node: tuple(children) for node, children in found.items()}
 
 
 def _letters() -> Iterator[str]:

@@ -16,11 +16,9 @@ if TYPE_CHECKING:
 Owners = Mapping["Node", frozenset["Node"]]
 
 _ALIGNMENT = 64
-_VIEWS = frozenset({"transpose", "broadcast_to", "flip", "item", "recompute", "stop_gradient"})
-_FRESH = frozenset(
-    "all any argmax argmin argsort concatenate cumprod cumsum max min pad prod scatter_add "
-    "setitem sum where".split()
-)
+_VIEWS = {"transpose", "broadcast_to", "flip", "item", "recompute", "stop_gradient"}
+_FRESH = {"argmax", "argmin", "argsort", "concatenate", "cumprod", "cumsum", "max", "min", "pad"}
+_FRESH |= {"prod", "scatter_add", "setitem", "sum", "where"}
 """Operations, besides ufuncs, of which it is known where their results live; others may do both."""
 
 
@@ -43,7 +41,7 @@ def is_view(node: Node) -> bool:
     return _is_one_of(_VIEWS, op) or (op is OPS["getitem"] and len(node.inputs) == 1)
 
 
-def _is_one_of(names: frozenset[str], op: Op) -> bool:
+def _is_one_of(names: set[str], op: Op) -> bool:
     return op.name in names and OPS[op.name] is op  # a user's function may have the same name
 
 

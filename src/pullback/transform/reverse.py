@@ -20,6 +20,7 @@ from pullback.transform.inputs import (
     matching_leaves,
     scalar_output,
 )
+from pullback.transform.memory_budget import within_budget
 
 
 def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
@@ -59,14 +60,22 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
 
 
 def value_and_grad(
-    function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+    function: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    *,
+    memory_budget: int | str | None = None,
 ) -> Callable[..., Any]:
     """Return a function that gives `(value, gradient)` of the scalar `function`.
 
     The gradient has the structure, shapes and dtypes of the argument at position `argnums`, or is
     a tuple of such for a sequence of positions. With `has_aux` the function returns
     `(value, aux)`, and the result is `((value, aux), gradient)`.
-    Raises ShapeError where the value is no scalar, DTypeError for integer arguments.
+    With `memory_budget`, bytes or text like "200MB", the function is traced once per signature (so
+    without Python control flow on values) and what is needed again is computed again, such that
+    no more is alive at a time; see docs/memory.md.
+    Raises ShapeError where the value is no scalar, DTypeError for integer arguments, ConfigError
+    for a budget that is too small, naming the smallest one found.
 
     >>> import numpy as np, pullback as pb
     >>> pb.value_and_grad(lambda x: (x**2).sum())(np.array([1.0, 2.0]))
@@ -105,11 +114,17 @@ def value_and_grad(
         return value, gradient
 
     functools.update_wrapper(transformed, function, assigned=("__name__", "__doc__"), updated=())
+    if memory_budget is not None:
+        transformed = within_budget(transformed, argnums, memory_budget)
     return _on_graph(function, transformed)
 
 
 def grad(
-    function: Callable[..., Any], argnums: int | Sequence[int] = 0, has_aux: bool = False
+    function: Callable[..., Any],
+    argnums: int | Sequence[int] = 0,
+    has_aux: bool = False,
+    *,
+    memory_budget: int | str | None = None,
 ) -> Callable[..., Any]:
     """Return the gradient function of a scalar function: reverse mode, one backward pass.
 
@@ -118,7 +133,11 @@ def grad(
     `(gradient, aux)`. The gradient of a Graph is a Graph: symbol-to-symbol.
     For complex arguments the convention is JAX's: the conjugate of the direction of
     steepest ascent.
-    Raises ShapeError where the value is no scalar, DTypeError for integer arguments.
+    With `memory_budget`, bytes or text like "200MB", the function is traced once per signature (so
+    without Python control flow on values) and what is needed again is computed again, such that
+    no more is alive at a time; see docs/memory.md.
+    Raises ShapeError where the value is no scalar, DTypeError for integer arguments, ConfigError
+    for a budget that is too small, naming the smallest one found.
 
     >>> import numpy as np, pullback as pb
     >>> pb.grad(np.tanh)(0.5)
@@ -127,7 +146,7 @@ def grad(
     (array([3., 3.]), np.float64(3.0))
     """
     plain = function.__call__ if isinstance(function, Graph) else function
-    both = value_and_grad(plain, argnums, has_aux)
+    both = value_and_grad(plain, argnums, has_aux, memory_budget=memory_budget)
 
     def transformed(*args: Any, **kwargs: Any) -> Any:
         value, gradient = both(*args, **kwargs)

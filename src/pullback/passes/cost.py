@@ -1,0 +1,31 @@
+"""What computing a node costs, in about the nanoseconds of one core."""
+
+from __future__ import annotations
+
+import math
+
+from pullback.core.graph import Node
+from pullback.core.memory import is_view, nbytes
+
+_CALL = 500.0
+_PER_BYTE = 0.1
+_PER_BYTE_GENERAL = 2.0  # factorisations, loops, functions of the user's
+_PER_FLOP = 0.05
+_PER_TRANSCENDENTAL = 8.0
+_ARITHMETIC = {"add", "subtract", "multiply", "divide", "negative", "positive", "square"}
+_ARITHMETIC |= {"absolute", "maximum", "minimum", "reciprocal", "sqrt", "sign"}
+
+
+def cost(node: Node) -> float:
+    """Return the estimated time of computing `node` from its inputs; views are free."""
+    op = node.op
+    if op is None or is_view(node):
+        return 0.0
+    moved = nbytes(node) + sum(map(nbytes, node.inputs))
+    found = _CALL + (_PER_BYTE_GENERAL if op.kind == "general" else _PER_BYTE) * moved
+    if op.name == "matmul":
+        inner = node.inputs[0].shape[-1]
+        found += _PER_FLOP * 2 * math.prod(node.shape) * inner
+    elif op.kind == "elementwise" and op.name not in _ARITHMETIC:
+        found += _PER_TRANSCENDENTAL * math.prod(node.shape)
+    return found
