@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pullback as pb
+from pullback.core.op import OPS
 
 X = pb.Aval((3, 4), "f8")
 
@@ -96,3 +97,15 @@ def test_random_graphs_and_their_gradients_keep_their_values(steps):
     graph = pb.trace(pb.value_and_grad(f), x)
     for found, expected in zip(pb.simplify(graph)(x), graph(x), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_the_product_of_the_chain_rule_is_a_plain_one_beside_a_harmless_constant():
+    def slopes(x):
+        return pb.grad(lambda x: np.sum(np.where(x > 0, np.exp(x), 0.0) * 3.0))(x)
+
+    graph = pb.simplify(pb.trace(slopes, np.ones(3)))
+    assert "chain_product" in {node.op.name for node in graph.nodes if node.op}
+    inner = pb.simplify(pb.trace(lambda x: OPS["chain_product"](x, 2.0), np.ones(3)))
+    assert [node.op.name for node in inner.nodes if node.op] == ["multiply"]
+    kept = pb.simplify(pb.trace(lambda x: OPS["chain_product"](x, np.inf), np.ones(3)))
+    np.testing.assert_array_equal(kept(np.array([0.0, 1.0, -1.0])), [0, np.inf, -np.inf])

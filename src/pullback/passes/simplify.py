@@ -148,6 +148,15 @@ def multiply_constants(build: Builder, node: Node) -> Node | None:
     return plain if plain is not node else None
 
 
+def plain_product(build: Builder, node: Node) -> Node | None:
+    """The product of the chain rule is c * x: c a constant cotangent without 0, or finite slope."""
+    cotangent, slope = node.inputs
+    never_zero = cotangent.is_constant and bool(np.all(cotangent.value))
+    if never_zero or (slope.is_constant and bool(np.isfinite(slope.value).all())):
+        return build.make("multiply", cotangent, slope)
+    return None
+
+
 def scale_smaller_factor(build: Builder, node: Node) -> Node | None:
     """c * (A @ B) -> A @ (c * B), where B is smaller than the product; likewise for A."""
     found = _factor(node)
@@ -210,6 +219,7 @@ def same_shape(build: Builder, node: Node) -> Node | None:
 
 
 RULES: dict[str, tuple[Rule, ...]] = {
+    "chain_product": (plain_product,),
     "multiply": (multiply_constants, scale_smaller_factor),
     "divide": (divide_by_number,),
     "negative": (double_negation,),
