@@ -128,6 +128,7 @@ DIFFERENTIABLE = {
     "rollaxis": (lambda a: np.rollaxis(a, 2), T),
     "roots": (np.roots, np.array([1.0, -3.5, 2.0, 0.7])),
     "select": (lambda a, b: np.select([V > 0.6, V > 0.4], [a, b]), V, W),
+    "sign": (np.sign, Z),
     "split": (lambda a: np.split(a, [2, 3]), V),
     "swapaxes": (lambda a: np.swapaxes(a, 0, 1), T),
     "take": (lambda a: np.take(a, PLACES, axis=1), M),
@@ -181,7 +182,7 @@ for _name in ("fft", "ifft", "fft2", "ifft2", "fftn", "ifftn", "rfft", "rfft2", 
               "irfft2", "irfftn", "hfft", "ihfft", "fftshift", "ifftshift"):  # fmt: skip
     DIFFERENTIABLE[f"fft.{_name}"] = (getattr(np.fft, _name), M)
 
-_ROUND = words("around ceil fix floor rint round sign trunc spacing")
+_ROUND = words("around ceil fix floor rint round trunc spacing")
 _TEST = words("isfinite isinf isnan isneginf isposinf isreal iscomplex signbit logical_not")
 _ORDER = words("all any argmax argmin argsort argwhere count_nonzero flatnonzero nonzero")
 _COMPARE = words("""

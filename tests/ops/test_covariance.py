@@ -1,17 +1,16 @@
-"""Covariances, order statistics without NaN, and the making of numbers."""
+"""Covariances, orders by several keys, and the making of numbers."""
 
 import numpy as np
 import pytest
 from against_numpy import same_value_and_derivatives
 
 import pullback as pb
-from pullback.core.errors import DTypeError, NotDifferentiableError, ShapeError
+from pullback.core.errors import DTypeError, ShapeError
 
 COUNTS = [1, 2, 1, 3, 1, 1]
 RNG = np.random.default_rng(9)
 X = RNG.normal(size=(3, 6))
 Y = RNG.normal(size=(2, 6))
-HOLES = np.where(RNG.random(X.shape) < 0.3, np.nan, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -56,34 +55,6 @@ def test_wrong_weights_are_named():
         pb.grad(lambda x: np.cov(x[None]).sum())(X)
     with pytest.warns(RuntimeWarning, match="Degrees of freedom|divide|invalid"):
         pb.vjp(lambda x: np.cov(x, ddof=6), X)
-
-
-@pytest.mark.parametrize("axis", [None, 0, 1, (0, 1)])
-def test_order_statistics_leave_nan_out(axis):
-    same_value_and_derivatives(lambda x: np.nanmedian(x + HOLES, axis=axis), X)
-    for q in (0.3, [0.0, 0.45, 1.0], [[0.2, 0.9]]):
-        same_value_and_derivatives(lambda x, q=q: np.nanquantile(x + HOLES, q, axis=axis), X)
-    same_value_and_derivatives(
-        lambda x: np.nanpercentile(x + HOLES, 35, axis=axis, keepdims=True), X
-    )
-
-
-def test_a_slice_of_nan_alone_gives_nan():
-    x = np.where(np.arange(3)[:, None] == 1, np.nan, X)
-    out, _ = pb.vjp(lambda x: np.nanmedian(x, axis=1), x)
-    assert np.isnan(out).tolist() == [False, True, False]
-    with pytest.raises(ValueError, match="in every slice"):
-        pb.grad(lambda x: x[0, 0] * np.nanargmax(x, axis=1)[0])(x)
-
-
-def test_wrong_quantiles_are_named():
-    for call, error, message in [
-        (lambda x: np.nanquantile(x, 1.5), ValueError, "from 0 to 1"),
-        (lambda x: np.nanquantile(x, 0.5, method="lower"), NotDifferentiableError, "linear"),
-        (lambda x: np.nanquantile(x, x[0, 0]), NotDifferentiableError, "constant quantiles"),
-    ]:
-        with pytest.raises(error, match=message):
-            pb.grad(lambda x, call=call: call(x))(X)
 
 
 def test_lexsort_orders_by_the_last_key_first():

@@ -69,11 +69,12 @@ fmod = elementwise(
 
 # piecewise constant: no gradient flows through
 _constant_unary: tuple[Any, ...] = (
-    np.sign, np.floor, np.ceil, np.trunc, np.rint, np.isnan, np.isinf, np.isfinite,
+    np.floor, np.ceil, np.trunc, np.rint, np.isnan, np.isinf, np.isfinite,
     np.logical_not, np.signbit, np.spacing,
 )  # fmt: skip
 for _unary in _constant_unary:
     elementwise(_unary, None)
+real_sign = elementwise(np.sign, None)
 invert = elementwise(np.invert, None, notation=prefix("~", 30))
 floor_divide = elementwise(
     np.floor_divide, None, None, notation=infix("//", 20), domain=((0.3, 0.9), (1.0, 2.0))

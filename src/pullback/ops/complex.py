@@ -14,7 +14,7 @@ from pullback.core.aval import Aval, is_differentiable
 from pullback.core.dispatch import functions, implements, ufuncs
 from pullback.core.op import call
 from pullback.ops.batching import pointwise
-from pullback.ops.comparison import absolute
+from pullback.ops.comparison import absolute, real_sign
 from pullback.ops.families import chain, general, linear, same_as_first
 
 
@@ -79,6 +79,12 @@ complex_absolute = general(
 def abs_of(x: Any) -> Any:
     """Return |x| of real or complex numbers."""
     return complex_absolute(x) if x.dtype.kind == "c" else absolute(x)
+
+
+@implements(np.sign)
+def sign(x: Any) -> Any:
+    """Return x / |x| of real or complex numbers, and 0 at 0."""
+    return _unit(x, np.absolute(x)) if x.dtype.kind == "c" else real_sign(x)
 
 
 ufuncs[np.conjugate] = lambda x: conjugate(x) if x.dtype.kind == "c" else x

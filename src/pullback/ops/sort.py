@@ -8,8 +8,6 @@ import numpy as np
 
 from pullback.core.aval import Aval
 from pullback.core.dispatch import implements
-from pullback.core.errors import NotDifferentiableError
-from pullback.core.tracer import Tracer
 from pullback.ops.axes import all_axes, flag, one_axis, reduced_shape
 from pullback.ops.batching import along
 from pullback.ops.families import general
@@ -109,49 +107,3 @@ def median(
     if flag(keepdims):
         result = np.reshape(result, reduced_shape(a.shape, axes, True))
     return finish(result, out)
-
-
-@implements(np.quantile)
-def quantile(
-    a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: bool = False,
-    method: str = "linear", keepdims: Any = False, *, weights: Any = None,
-    interpolation: Any = None,
-) -> Any:  # fmt: skip
-    """Return quantiles, between two elements by linear interpolation; NaN if there is any."""
-    if method != "linear" or weights is not None or interpolation is not None:
-        raise NotDifferentiableError(
-            "np.quantile: only method='linear' without weights has a derivative rule"
-        )
-    if isinstance(q, Tracer):
-        raise NotDifferentiableError(
-            "q: expected constant quantiles, got a traced array; use pb.stop_gradient on it, or "
-            "float(q) where it has a concrete value"
-        )
-    axes = all_axes(axis, a.ndim)
-    ordered = sorted_last(a, axes)
-    levels = np.asarray(q, dtype=np.float64)
-    if not np.all((levels >= 0) & (levels <= 1)):
-        raise ValueError(f"q: expected numbers from 0 to 1 (0 to 100 for a percentile), got {q}")
-    if ordered.shape[-1] == 0:
-        raise ValueError(f"a: expected at least one element to reduce, got shape {a.shape}")
-    place = levels * (ordered.shape[-1] - 1)
-    below = np.floor(place).astype(np.intp)
-    above = np.ceil(place).astype(np.intp)
-    dtype = a.dtype if a.dtype.kind in "fc" else np.dtype(np.float64)
-    fraction = place - below
-    if isinstance(q, (int, float)):  # an array of quantiles widens the result, as in NumPy
-        fraction = fraction.astype(dtype)
-    low, high = (np.take(ordered, at, axis=-1) for at in (below, above))
-    between = low + (high - low) * fraction
-    last = tuple(range(between.ndim - levels.ndim, between.ndim))
-    between = np.moveaxis(between, last, range(levels.ndim))  # q's axes come first
-    result = _spoil(between, ordered)
-    if flag(keepdims):
-        result = np.reshape(result, (*levels.shape, *reduced_shape(a.shape, axes, True)))
-    return finish(result, out)
-
-
-@implements(np.percentile)
-def percentile(a: Any, q: Any, *args: Any, **options: Any) -> Any:
-    """Return percentiles, as np.quantile of q / 100."""
-    return np.quantile(a, np.true_divide(q, 100), *args, **options)
