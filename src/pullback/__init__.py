@@ -14,6 +14,7 @@ from pullback.core import errors
 from pullback.core import pytree as tree
 from pullback.core.aval import Aval
 from pullback.core.graph import Graph, Node
+from pullback.native.compile import compile
 from pullback.numpy.buffers import traced_buffers
 from pullback.passes import simplify
 from pullback.transform import (
@@ -73,6 +74,7 @@ __all__ = [
     "backward",
     "check_grads",
     "checkpoint",
+    "compile",
     "cond",
     "custom_jvp",
     "custom_vjp",

@@ -94,7 +94,8 @@ class GraphTrace(Trace):
 def trace(function: Callable[..., Any], *args: Any) -> Graph:
     """Trace `function` to a Graph, for arguments of the shapes and dtypes of `args`.
 
-    `args` are pytrees of arrays, of Python scalars or of `Aval`s; only shapes and dtypes count.
+    `args` are pytrees of arrays, of Python scalars or of `Aval`s; only shapes and dtypes count. A
+    weak `Aval` stands for a Python scalar, which never widens a dtype.
     Raises TracerError where the function needs a traced value as a Python number.
 
     >>> import numpy as np, pullback as pb
@@ -106,7 +107,7 @@ def trace(function: Callable[..., Any], *args: Any) -> Graph:
       return b
     """
     leaves, in_tree = pytree.flatten(args)
-    avals = [strong(aval_of(leaf)) for leaf in leaves]
+    avals = [leaf if isinstance(leaf, Aval) else strong(aval_of(leaf)) for leaf in leaves]
     tracing = GraphTrace()
     tracers = [
         tracing.argument(aval, name)

@@ -1,0 +1,89 @@
+"""From Python's arrays to pointers, in machine code: what a call costs besides its work.
+
+A function made here looks at a tuple of arrays as CPython and NumPy lay them out, checks each
+against its signature (type, dtype, shape, memory order) and writes their addresses into a table.
+`supported` tests these layouts once; where they are others, the same is done in Python.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.core.aval import Aval
+from pullback.native.code import Code, Module
+
+TUPLE_ITEMS, OBJECT_TYPE = 24, 8
+DATA, NDIM, DIMENSIONS, DESCRIPTION, FLAGS = 16, 24, 32, 56, 64
+WANTED_FLAGS = 0x0001 | 0x0100  # C order, aligned
+
+
+def write(module: Module, name: str, avals: Sequence[Aval], first_slot: int) -> None:
+    """Write the function `name(tuple, table)`; it returns 0, or -1 where an array does not fit."""
+    code = Code(module, name, "ptr %arrays, ptr %table", "i32")
+    for k, aval in enumerate(avals):
+        item = _load(code, "ptr", "%arrays", TUPLE_ITEMS + 8 * k)
+        _check(code, "ptr", _load(code, "ptr", item, OBJECT_TYPE), _address(np.ndarray))
+        _check(code, "ptr", _load(code, "ptr", item, DESCRIPTION), _address(aval.dtype))
+        _check(code, "i32", _load(code, "i32", item, NDIM), str(aval.ndim))
+        flags = code.let(f"and i32 {_load(code, 'i32', item, FLAGS)}, {WANTED_FLAGS}")
+        _check(code, "i32", flags, str(WANTED_FLAGS))
+        if aval.ndim:
+            dimensions = _load(code, "ptr", item, DIMENSIONS)
+            for axis, n in enumerate(aval.shape):
+                _check(code, "i64", _load(code, "i64", dimensions, 8 * axis), str(n))
+        slot = code.let(f"getelementptr inbounds ptr, ptr %table, i64 {first_slot + k}")
+        code.line(f"store ptr {_load(code, 'ptr', item, DATA)}, ptr {slot}")
+    code.line("ret i32 0")
+    code.begin("misfit")
+    code.finish("ret i32 -1")
+
+
+def _load(code: Code, type_: str, base: str, offset: int) -> str:
+    at = code.let(f"getelementptr inbounds i8, ptr {base}, i64 {offset}")
+    return code.let(f"load {type_}, ptr {at}")
+
+
+def _check(code: Code, type_: str, value: str, wanted: str) -> None:
+    same = code.let(f"icmp eq {type_} {value}, {wanted}")
+    following = code.label("fits")
+    code.line(f"br i1 {same}, label %{following}, label %misfit")
+    code.begin(following)
+
+
+def _address(x: Any) -> str:
+    return f"inttoptr (i64 {id(x)} to ptr)"
+
+
+def function(address: int) -> Any:
+    """Return the function at `address` to be called from Python, the interpreter's lock held."""
+    return ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_void_p)(address)
+
+
+@functools.cache
+def supported() -> bool:
+    """Whether arrays and tuples lie in memory as expected here."""
+    if sys.implementation.name != "cpython" or not getattr(sys, "_is_gil_enabled", lambda: True)():
+        return False
+    array = np.arange(6.0).reshape(2, 3)
+    pair = (array,)
+
+    def word(address: int, kind: Any) -> int:
+        return int(kind.from_address(address).value)
+
+    item = word(id(pair) + TUPLE_ITEMS, ctypes.c_uint64)
+    dimensions = word(item + DIMENSIONS, ctypes.c_uint64)
+    return (
+        item == id(array)
+        and word(item + OBJECT_TYPE, ctypes.c_uint64) == id(np.ndarray)
+        and word(item + DATA, ctypes.c_uint64) == array.ctypes.data
+        and word(item + NDIM, ctypes.c_int32) == 2
+        and word(item + DESCRIPTION, ctypes.c_uint64) == id(array.dtype)
+        and word(item + FLAGS, ctypes.c_int32) & WANTED_FLAGS == WANTED_FLAGS
+        and [word(dimensions + 8 * k, ctypes.c_int64) for k in range(2)] == [2, 3]
+    )

@@ -1,0 +1,219 @@
+"""Writing LLVM's assembly: one function at a time, as text, with typed helpers."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pullback.core.aval import DType
+
+_FLOATS = {4: "float", 8: "double"}
+
+
+def type_of(dtype: DType) -> str:
+    """Return LLVM's type of a value of `dtype` in a register.
+
+    >>> import numpy as np
+    >>> type_of(np.dtype("f4")), type_of(np.dtype(bool)), type_of(np.dtype("u2"))
+    ('float', 'i1', 'i16')
+    """
+    if dtype.kind == "f":
+        return _FLOATS[dtype.itemsize]
+    return "i1" if dtype.kind == "b" else f"i{8 * dtype.itemsize}"
+
+
+def memory_type(dtype: DType) -> str:
+    """Return LLVM's type of a value of `dtype` in memory: booleans are bytes."""
+    return "i8" if dtype.kind == "b" else type_of(dtype)
+
+
+def number(value: Any, dtype: DType) -> str:
+    """Return the literal `value`, exactly.
+
+    >>> import numpy as np
+    >>> number(1.5, np.dtype("f8")), number(7, np.dtype("i4")), number(True, np.dtype(bool))
+    ('0x3FF8000000000000', '7', 'true')
+    """
+    if dtype.kind == "f":
+        bits = struct.unpack("<Q", struct.pack("<d", float(dtype.type(value))))[0]
+        return f"0x{bits:016X}"
+    if dtype.kind == "b":
+        return "true" if value else "false"
+    return str(int(value))
+
+
+class Module:
+    """The functions of a module, and what they need declared or defined."""
+
+    def __init__(self) -> None:
+        self.functions: list[str] = []
+        self.declarations: dict[str, str] = {}
+        self.math: dict[tuple[str, DType], None] = {}
+
+    def declare(self, name: str, text: str) -> str:
+        """Declare the function `name` once; return it."""
+        self.declarations.setdefault(name, text)
+        return name
+
+    def __str__(self) -> str:
+        return "\n\n".join([*self.functions, "\n".join(self.declarations.values())]) + "\n"
+
+
+class Code:
+    """The instructions of one function under construction."""
+
+    def __init__(self, module: Module, name: str, parameters: str, result: str = "void") -> None:
+        self.module = module
+        self._head = f"define {result} @{name}({parameters}) #0 {{"
+        self._lines = ["entry:"]
+        self._entry: list[str] = []
+        self._count = 0
+        self.block = "entry"
+
+    def finish(self, result: str = "ret void") -> None:
+        """Add the function to its module."""
+        self.line(result)
+        body = [self._lines[0], *self._entry, *self._lines[1:]]
+        self.module.functions.append("\n".join([self._head, *body, "}"]))
+
+    def line(self, text: str) -> None:
+        """Write one instruction that has no result."""
+        self._lines.append(f"  {text}")
+
+    def let(self, text: str) -> str:
+        """Write one instruction and return the name of its result."""
+        self._count += 1
+        name = f"%v{self._count}"
+        self._lines.append(f"  {name} = {text}")
+        return name
+
+    def label(self, stem: str) -> str:
+        """Return a new label."""
+        self._count += 1
+        return f"{stem}{self._count}"
+
+    def begin(self, label: str) -> None:
+        """Begin the block `label`."""
+        self._lines.append(f"{label}:")
+        self.block = label
+
+    @contextmanager
+    def loop(self, count: int) -> Iterator[str]:
+        """Write a loop of a known count of 1 or more; the name of its counter is given."""
+        before, head, done = self.block, self.label("loop"), self.label("done")
+        counter, following = f"%i.{head}", f"%n.{head}"
+        self.line(f"br label %{head}")
+        self.begin(head)
+        at = len(self._lines)
+        yield counter
+        end = self.block
+        self._lines.insert(at, f"  {counter} = phi i64 [0, %{before}], [{following}, %{end}]")
+        self.line(f"{following} = add nuw nsw i64 {counter}, 1")
+        again = self.let(f"icmp ult i64 {following}, {count}")
+        self.line(f"br i1 {again}, label %{head}, label %{done}")
+        self.begin(done)
+
+    def variable(self, dtype: DType) -> str:
+        """Return a place on the stack, which LLVM turns into a register."""
+        self._count += 1
+        name = f"%s{self._count}"
+        self._entry.append(f"  {name} = alloca {type_of(dtype)}")
+        return name
+
+    # values
+
+    def type(self, dtype: DType) -> str:
+        """Return LLVM's type of `dtype`."""
+        return type_of(dtype)
+
+    def number(self, value: Any, dtype: DType) -> str:
+        """Return a literal."""
+        return number(value, dtype)
+
+    def binary(self, name: str, dtype: DType, x: str, y: str) -> str:
+        """Write a binary instruction; products and sums of floats may become one."""
+        flags = " contract" if name in ("fadd", "fsub", "fmul") else ""
+        return self.let(f"{name}{flags} {type_of(dtype)} {x}, {y}")
+
+    def select(self, condition: str, dtype: DType, x: str, y: str) -> str:
+        """Write a choice without a branch."""
+        t = type_of(dtype)
+        return self.let(f"select i1 {condition}, {t} {x}, {t} {y}")
+
+    def truth(self, dtype: DType, x: str) -> str:
+        """Return whether `x` is not zero."""
+        if dtype.kind == "b":
+            return x
+        if dtype.kind == "f":
+            return self.let(f"fcmp une {type_of(dtype)} {x}, {number(0, dtype)}")
+        return self.let(f"icmp ne {type_of(dtype)} {x}, 0")
+
+    def intrinsic(self, name: str, dtype: DType, args: list[str]) -> str:
+        """Call LLVM's own function `name`."""
+        t = type_of(dtype)
+        suffix = f"f{8 * dtype.itemsize}" if dtype.kind == "f" else t
+        full = f"llvm.{name}.{suffix}"
+        self.module.declare(full, f"declare {t} @{full}({', '.join([t] * len(args))})")
+        return self.let(f"call {t} @{full}({', '.join(f'{t} {a}' for a in args)})")
+
+    def call_math(self, name: str, dtype: DType, args: list[str]) -> str:
+        """Call an elementary function: our own, or that of the C library."""
+        from pullback.native.vectormath import OWN
+
+        t = type_of(dtype)
+        if name in OWN:
+            self.module.math[name, dtype] = None
+            full = math_name(name, dtype)
+        else:
+            full = name + ("f" if dtype.itemsize == 4 else "")
+            types = ", ".join([t] * len(args))
+            self.module.declare(full, f"declare {t} @{full}({types}) #1")
+        return self.let(f"call {t} @{full}({', '.join(f'{t} {a}' for a in args)})")
+
+    def cast(self, x: str, source: DType, target: DType) -> str:
+        """Cast `x` as NumPy's astype does."""
+        if source == target:
+            return x
+        if target.kind == "b":
+            return self.truth(source, x)
+        t, u = type_of(source), type_of(target)
+        if source.kind == "b":
+            if target.kind == "f":
+                return self.let(f"uitofp {t} {x} to {u}")
+            return self.let(f"zext {t} {x} to {u}")
+        if source.kind == "f" and target.kind == "f":
+            return self.let(
+                f"{'fpext' if target.itemsize > source.itemsize else 'fptrunc'} {t} {x} to {u}"
+            )
+        if source.kind == "f":
+            return self.let(f"{'fptosi' if target.kind == 'i' else 'fptoui'} {t} {x} to {u}")
+        if target.kind == "f":
+            return self.let(f"{'sitofp' if source.kind == 'i' else 'uitofp'} {t} {x} to {u}")
+        if target.itemsize == source.itemsize:
+            return x
+        if target.itemsize < source.itemsize:
+            return self.let(f"trunc {t} {x} to {u}")
+        return self.let(f"{'sext' if source.kind == 'i' else 'zext'} {t} {x} to {u}")
+
+    def load(self, dtype: DType, pointer: str) -> str:
+        """Load one element."""
+        t = memory_type(dtype)
+        value = self.let(f"load {t}, ptr {pointer}, align {dtype.itemsize}")
+        return self.let(f"icmp ne i8 {value}, 0") if dtype.kind == "b" else value
+
+    def store(self, dtype: DType, value: str, pointer: str) -> None:
+        """Store one element."""
+        if dtype.kind == "b":
+            value = self.let(f"zext i1 {value} to i8")
+        self.line(f"store {memory_type(dtype)} {value}, ptr {pointer}, align {dtype.itemsize}")
+
+    def element(self, dtype: DType, pointer: str, offset: str) -> str:
+        """Return the address of an element."""
+        return self.let(f"getelementptr inbounds {memory_type(dtype)}, ptr {pointer}, i64 {offset}")
+
+
+def math_name(name: str, dtype: DType) -> str:
+    """Return the name of our own elementary function."""
+    return f"pb_{name}_{dtype.str[1:]}"

@@ -1,0 +1,168 @@
+"""pb.compile: a function becomes machine code, once for each signature it is called with."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.core import pytree
+from pullback.core.aval import Aval, aval_of
+from pullback.core.errors import ConfigError, DTypeError
+from pullback.core.graph import Graph
+from pullback.core.tracer import Tracer
+from pullback.core.tracing import argument_names, trace
+from pullback.native.report import report
+from pullback.passes import simplify
+
+
+class Compiled:
+    """A function that runs as machine code; see `compile`.
+
+    `graph`, `loops`, `llvm` and `asm` show the stages of the signature called last.
+    """
+
+    def __init__(self, function: Callable[..., Any], static_argnums: Sequence[int]) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.static_argnums = tuple(static_argnums)
+        self._programs: dict[Any, tuple[Any, pytree.Structure]] = {}
+        self._last: Any = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        fixed, moving = self._split(args)
+        leaves, structure = pytree.flatten((moving, kwargs))
+        if any(isinstance(x, Tracer) for x in leaves):
+            return self.function(*args, **kwargs)  # its operations join those of the transformation
+        program, out_structure = self._program(fixed, leaves, structure)
+        return pytree.unflatten(out_structure, program(leaves))
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that was compiled, simplified."""
+        graph: Graph = self._called().graph
+        return graph
+
+    @property
+    def loops(self) -> str:
+        """The loops that the graph became."""
+        return "\n".join(map(str, self._called().steps))
+
+    @property
+    def llvm(self) -> str:
+        """LLVM's assembly, before its passes."""
+        return str(self._called().llvm)
+
+    @property
+    def asm(self) -> str:
+        """The processor's instructions."""
+        from pullback.native.engine import Compilation
+
+        return Compilation(self.llvm).assembly()
+
+    def report(self) -> str:
+        """Return what was compiled: operations, loops, work, memory, and what NumPy still runs."""
+        return report(self._called())
+
+    def _called(self) -> Any:
+        if self._last is None:
+            raise ConfigError(
+                f"{self.function.__name__} has not been called yet: call it once, so that its "
+                "signature is known"
+            )
+        return self._last
+
+    def _split(self, args: tuple[Any, ...]) -> tuple[tuple[Hashable, ...], tuple[Any, ...]]:
+        if not self.static_argnums:
+            return (), args
+        positions = [p % len(args) for p in self.static_argnums]
+        fixed = tuple(args[p] for p in positions)
+        return fixed, tuple(a for p, a in enumerate(args) if p not in positions)
+
+    def _program(
+        self, fixed: tuple[Hashable, ...], leaves: Sequence[Any], structure: pytree.Structure
+    ) -> tuple[Any, pytree.Structure]:
+        signature = tuple([(x.shape, x.dtype) if x.__class__ is np.ndarray else _signature(x)
+                           for x in leaves])  # fmt: skip
+        key = (structure, signature, fixed)
+        try:
+            found = self._programs.get(key)
+        except TypeError:
+            raise DTypeError(
+                f"static_argnums: expected values that are hashable, got {fixed!r}; pass arrays at "
+                "other positions"
+            ) from None
+        if found is None:
+            found = self._programs[key] = self._compile(fixed, leaves, structure)
+        self._last = found[0]
+        return found
+
+    def _compile(
+        self, fixed: tuple[Hashable, ...], leaves: Sequence[Any], structure: pytree.Structure
+    ) -> tuple[Any, pytree.Structure]:
+        from pullback.native.program import NativeProgram
+
+        avals = [aval_of(x) for x in leaves]
+        args, kwargs = pytree.unflatten(structure, avals)
+        names = sorted(kwargs)
+
+        @functools.wraps(self.function)
+        def flat(*given: Any) -> Any:
+            positional = list(given[: len(args)])
+            for p, value in sorted(zip(self.static_argnums, fixed, strict=True)):
+                positional.insert(p % (len(args) + len(fixed)), value)
+            named = dict(zip(names, given[len(args) :], strict=True))
+            return self.function(*positional, **named)
+
+        graph = simplify(trace(flat, *args, *[kwargs[name] for name in names]))
+        for node, name in zip(graph.arguments, self._names(args, kwargs), strict=True):
+            node.name = name
+        return NativeProgram(graph), graph.out_tree
+
+    def _names(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[str]:
+        """Return the name of each array by the parameter it belongs to."""
+        positional = list(args)
+        for p in sorted(self.static_argnums):
+            positional.insert(p, ())  # holds no array
+        named = [name + path for name in sorted(kwargs) for path in pytree.paths(kwargs[name])]
+        return argument_names(self.function, positional) + [n.removesuffix("*") for n in named]
+
+
+def _signature(x: Any) -> Any:
+    if isinstance(x, (bool, int, float, complex)) and not isinstance(x, np.generic):
+        return type(x)
+    if isinstance(x, (np.ndarray, np.generic)):
+        return x.shape, x.dtype
+    aval: Aval = aval_of(x)
+    return aval.shape, aval.dtype
+
+
+def compile(
+    function: Callable[..., Any] | None = None, *, static_argnums: int | Sequence[int] = ()
+) -> Any:
+    """Return `function` as machine code for this processor; also a decorator.
+
+    It is traced and compiled once for each signature: the structure, shapes and dtypes of its
+    arguments, and the values of those at `static_argnums`, which may be anything hashable. Every
+    traceable function can be compiled, derivatives and whole training steps included; operations
+    that the compiler has no loops for run through NumPy, and `report()` lists them. Arguments are
+    read in any memory order; results are new arrays. Inside another transformation (grad, vmap,
+    trace) the function takes part uncompiled: compile the outermost one.
+    Raises TracerError where the function needs a value as a Python number, IndexError where an
+    index is out of range.
+
+    >>> import numpy as np, pullback as pb
+    >>> @pb.compile
+    ... def energy(x, k):
+    ...     return 0.5 * k * np.sum(x * x)
+    >>> energy(np.array([1.0, 2.0]), 2.0)
+    np.float64(5.0)
+    >>> pb.compile(pb.grad(energy))(np.array([1.0, 2.0]), 2.0)
+    array([2., 4.])
+    """
+    numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+    if function is None:
+        return lambda f: Compiled(f, numbers)
+    return Compiled(function, numbers)

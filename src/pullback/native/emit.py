@@ -1,0 +1,206 @@
+"""From loops to LLVM: one function per kernel, and one that calls them in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pullback.core.aval import DType
+from pullback.native.code import Code, Module, number, type_of
+from pullback.native.loops import (
+    Affine,
+    Apply,
+    Buffer,
+    Expr,
+    Gather,
+    Kernel,
+    Load,
+    Number,
+    Reduce,
+    Store,
+    loads_of,
+)
+from pullback.native.scalar import SCALARS
+
+COUNT = np.dtype(np.int64)
+START: dict[str, Any] = {
+    "sum": 0, "prod": 1, "any": False, "all": True, "max": -np.inf, "min": np.inf,
+}  # fmt: skip
+
+
+class KernelWriter:
+    """Writes one kernel as a function of the pointers to its buffers."""
+
+    def __init__(self, module: Module, kernel: Kernel, name: str, slots: dict[Buffer, int]) -> None:
+        self.kernel = kernel
+        places = list(dict.fromkeys(slots[b] for b in kernel.buffers()))
+        self.pointers = {b: f"%p{slots[b]}" for b in kernel.buffers()}
+        self.slots = places
+        self.checks = any(load.gathers for s in kernel.body for load in loads_of(s)) or any(
+            getattr(s, "gathers", ()) for s in kernel.body
+        )
+        parameters = [f"ptr noalias nocapture %p{k}" for k in places]
+        if self.checks:
+            parameters.append("ptr noalias nocapture %error")
+        self.code = Code(module, name, ", ".join(parameters), "internal void")
+        self.counters: list[str] = []
+        self.known: dict[Expr, str] = {}
+        self.offsets: dict[Affine, str] = {}
+
+    def write(self) -> None:
+        """Write the whole function."""
+        code, sizes = self.code, self.kernel.sizes
+        reduces = [s for s in self.kernel.body if isinstance(s, Reduce)]
+        for s in reduces:
+            if not in_register(s) or 0 in sizes:
+                self._fill(s)
+        if 0 not in sizes:
+            self._level(0, {s: code.variable(s.buffer.dtype) for s in reduces if in_register(s)})
+        code.finish()
+
+    def _fill(self, s: Reduce) -> None:
+        if s.buffer.size:
+            with self.code.loop(s.buffer.size) as i:
+                self._put(s.buffer, i, start_of(s))
+
+    def _level(self, depth: int, registers: dict[Reduce, str]) -> None:
+        """Write the loops from `depth` on."""
+        code = self.code
+        mine = [s for s in registers if len(s.kept) == depth]
+        for s in mine:
+            t = type_of(s.buffer.dtype)
+            code.line(f"store {t} {start_of(s)}, ptr {registers[s]}")
+        if depth < len(self.kernel.sizes):
+            with code.loop(self.kernel.sizes[depth]) as counter:
+                self.counters.append(counter)
+                self._level(depth + 1, registers)
+                self.counters.pop()
+                self.offsets = {
+                    a: v for a, v in self.offsets.items()
+                    if all(loop < depth for loop, _ in a.terms)
+                }  # fmt: skip
+        else:
+            self.known = {}
+            for statement in self.kernel.body:
+                self._statement(statement, registers)
+        for s in mine:
+            t = type_of(s.buffer.dtype)
+            total = code.let(f"load {t}, ptr {registers[s]}")
+            self._put(s.buffer, self.offset(s.offset), total)
+
+    def _statement(self, s: Store | Reduce, registers: dict[Reduce, str]) -> None:
+        code, dtype = self.code, s.buffer.dtype
+        value = code.cast(self.value(s.value), s.value.dtype, dtype)
+        if isinstance(s, Store):
+            place = self._moved(self.offset(s.offset), s.gathers)
+            pointer = code.element(dtype, self.pointers[s.buffer], place)
+            if s.add:
+                value = combine(code, "sum", dtype, code.load(dtype, pointer), value)
+            code.store(dtype, value, pointer)
+        elif s in registers:
+            t = type_of(dtype)
+            so_far = code.let(f"load {t}, ptr {registers[s]}")
+            total = combine(code, s.combine, dtype, so_far, value)
+            code.line(f"store {t} {total}, ptr {registers[s]}")
+        else:
+            pointer = code.element(dtype, self.pointers[s.buffer], self.offset(s.offset))
+            total = combine(code, s.combine, dtype, code.load(dtype, pointer), value)
+            code.store(dtype, total, pointer)
+
+    def _put(self, buffer: Buffer, place: str, value: str) -> None:
+        pointer = self.code.element(buffer.dtype, self.pointers[buffer], place)
+        self.code.store(buffer.dtype, value, pointer)
+
+    def offset(self, place: Affine) -> str:
+        """Return the number of a place, computed where its last loop begins."""
+        found = self.offsets.get(place)
+        if found is None:
+            total = str(place.const)
+            for loop, step in place.terms:
+                term = self.counters[loop]
+                if step != 1:
+                    term = self.code.let(f"mul nsw i64 {term}, {step}")
+                total = term if total == "0" else self.code.let(f"add nsw i64 {total}, {term}")
+            found = self.offsets[place] = total
+        return found
+
+    def _moved(self, offset: str, gathers: Sequence[Gather]) -> str:
+        """Return the offset moved by computed indices, which are checked."""
+        code = self.code
+        for g in gathers:
+            index = code.cast(self.value(g.index), g.index.dtype, COUNT)
+            if g.index.dtype.kind == "i":
+                wrapped = code.let(f"add i64 {index}, {g.length}")
+                below = code.let(f"icmp slt i64 {index}, 0")
+                index = code.select(below, COUNT, wrapped, index)
+            inside = code.let(f"icmp ult i64 {index}, {g.length}")
+            # outside, the first element stands in, and the error is told after the call
+            index = code.select(inside, COUNT, index, "0")
+            flag = code.let(f"zext i1 {inside} to i32")
+            before = code.let("load i32, ptr %error")
+            flag = code.let(f"xor i32 {flag}, 1")
+            code.line(f"store i32 {code.let(f'or i32 {before}, {flag}')}, ptr %error")
+            if g.stride != 1:
+                index = code.let(f"mul nsw i64 {index}, {g.stride}")
+            offset = code.let(f"add nsw i64 {offset}, {index}")
+        return offset
+
+    def value(self, expr: Expr) -> str:
+        """Return the value of an expression, computed once."""
+        found = self.known.get(expr)
+        if found is None:
+            found = self.known[expr] = self._value(expr)
+        return found
+
+    def _value(self, expr: Expr) -> str:
+        code = self.code
+        if isinstance(expr, Number):
+            return number(expr.value, expr.dtype)
+        if isinstance(expr, Load):
+            place = self._moved(self.offset(expr.offset), expr.gathers)
+            return code.load(
+                expr.dtype, code.element(expr.dtype, self.pointers[expr.buffer], place)
+            )
+        assert isinstance(expr, Apply)
+        values = []
+        for k, arg in enumerate(expr.args):
+            working = np.dtype(bool) if expr.name == "where" and k == 0 else expr.working
+            if isinstance(arg, Number):
+                values.append(number(working.type(arg.value), working))
+            else:
+                values.append(code.cast(self.value(arg), arg.dtype, working))
+        result = SCALARS[expr.name](code, expr.working, values)
+        if expr.name in ("astype", "discrete_astype"):
+            return code.cast(result, expr.working, expr.dtype)
+        return result
+
+
+def in_register(s: Reduce) -> bool:
+    """Whether all loops that count in the result are outside of those that are combined."""
+    return s.kept == tuple(range(len(s.kept)))
+
+
+def start_of(s: Reduce) -> str:
+    """Return what a reduction begins with."""
+    dtype, value = s.buffer.dtype, START[s.combine]
+    if s.combine in ("max", "min") and dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        value = limits.min if s.combine == "max" else limits.max
+    elif dtype.kind == "b" and s.combine in ("max", "min"):
+        value = s.combine == "min"
+    return number(value, dtype)
+
+
+def combine(code: Code, name: str, dtype: DType, x: str, y: str) -> str:
+    """Write one step of a reduction; sums and products of floats may be taken in any order."""
+    t = type_of(dtype)
+    if name in ("any", "all"):
+        return code.let(f"{'or' if name == 'any' else 'and'} {t} {x}, {y}")
+    if name in ("max", "min"):
+        return SCALARS["maximum" if name == "max" else "minimum"](code, dtype, [x, y])
+    if dtype.kind == "f":
+        operation = "fadd" if name == "sum" else "fmul"
+        return code.let(f"{operation} reassoc contract nsz {t} {x}, {y}")
+    return code.let(f"{'add' if name == 'sum' else 'mul'} {t} {x}, {y}")

@@ -1,0 +1,303 @@
+"""The loop language: what a graph becomes before it becomes machine code.
+
+A kernel is a nest of loops over `sizes` with a few statements in its body; an expression reads
+elements of buffers at affine places and computes. All of it prints, so that each stage of the
+compiler can be read and tested.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from pullback.core.aval import DType
+
+Combine = Literal["sum", "prod", "max", "min", "any", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Affine:
+    """A place that depends on the loops: `const` plus, for each (loop, step), step times its count.
+
+    >>> print(Affine(3, ((0, 10), (1, 1))))
+    10*i0 + i1 + 3
+    """
+
+    const: int = 0
+    terms: tuple[tuple[int, int], ...] = ()
+
+    def __add__(self, other: Affine) -> Affine:
+        steps = dict(self.terms)
+        for loop, step in other.terms:
+            steps[loop] = steps.get(loop, 0) + step
+        return affine(self.const + other.const, steps)
+
+    def times(self, factor: int) -> Affine:
+        """Return this place scaled."""
+        return affine(self.const * factor, {loop: step * factor for loop, step in self.terms})
+
+    def step(self, loop: int) -> int:
+        """Return how far one turn of `loop` moves."""
+        return dict(self.terms).get(loop, 0)
+
+    def __str__(self) -> str:
+        parts = [f"i{loop}" if step == 1 else f"{step}*i{loop}" for loop, step in self.terms]
+        if self.const or not parts:
+            parts.append(str(self.const))
+        return " + ".join(parts)
+
+
+def affine(const: int, steps: dict[int, int]) -> Affine:
+    """Return the place with these steps, those of 0 left out."""
+    return Affine(const, tuple(sorted((loop, step) for loop, step in steps.items() if step)))
+
+
+Place = tuple[Affine, ...]
+"""One affine number per axis of an array."""
+
+
+def identity(sizes: Sequence[int]) -> Place:
+    """Return the place that follows the loops, axis by axis; an axis of length 1 stays at 0."""
+    return tuple(Affine() if n == 1 else affine(0, {k: 1}) for k, n in enumerate(sizes))
+
+
+def strides_of(shape: Sequence[int]) -> list[int]:
+    """Return the strides, in elements, of an array of `shape` in C order."""
+    return [math.prod(shape[k + 1 :]) for k in range(len(shape))]
+
+
+def linear(place: Place, shape: Sequence[int]) -> Affine:
+    """Return where in the memory of a C-ordered array of `shape` a place is."""
+    offset = Affine()
+    for p, stride in zip(place, strides_of(shape), strict=True):
+        offset = offset + p.times(stride)
+    return offset
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Buffer:
+    """Memory of one array in C order: an argument, a constant, a result, or room in the arena."""
+
+    name: str
+    dtype: DType
+    size: int
+    kind: Literal["argument", "constant", "result", "arena", "python"]
+    value: Any = None
+
+    @property
+    def nbytes(self) -> int:
+        """Number of bytes."""
+        return self.size * self.dtype.itemsize
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Number:
+    """A literal."""
+
+    value: Any
+    dtype: DType
+
+    def __str__(self) -> str:
+        return f"{self.value}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gather:
+    """One axis whose place is computed: `index`, from 0 to `length` - 1, counted by `stride`."""
+
+    index: Expr
+    length: int
+    stride: int
+
+    def __str__(self) -> str:
+        return f"{self.stride}*[{self.index}]" if self.stride != 1 else f"[{self.index}]"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Load:
+    """The element of `buffer` at `offset`, moved further by gathers."""
+
+    buffer: Buffer
+    offset: Affine
+    gathers: tuple[Gather, ...] = ()
+
+    @property
+    def dtype(self) -> DType:
+        """Dtype of the element."""
+        return self.buffer.dtype
+
+    def __str__(self) -> str:
+        return f"{self.buffer}[{' + '.join(map(str, (self.offset, *self.gathers)))}]"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Apply:
+    """The scalar operation `name` on `args`, which are cast to `working` first."""
+
+    name: str
+    args: tuple[Expr, ...]
+    working: DType
+    dtype: DType
+
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(map(str, self.args))})"
+
+
+Expr = Number | Load | Apply
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Write `value` to `buffer` at `offset`, moved further by gathers; `add` adds it there."""
+
+    buffer: Buffer
+    offset: Affine
+    value: Expr
+    gathers: tuple[Gather, ...] = ()
+    add: bool = False
+
+    def __str__(self) -> str:
+        place = " + ".join(map(str, (self.offset, *self.gathers)))
+        return f"{self.buffer}[{place}] {'+=' if self.add else '='} {self.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """Combine `value` over the loops that `offset` does not depend on, into `buffer`.
+
+    `kept` are the loops that count in the result.
+    """
+
+    buffer: Buffer
+    offset: Affine
+    value: Expr
+    combine: Combine
+    kept: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.buffer}[{self.offset}] {self.combine}= {self.value}"
+
+
+Statement = Store | Reduce
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Statements inside a nest of loops, the last loop innermost."""
+
+    sizes: tuple[int, ...]
+    body: tuple[Statement, ...]
+
+    def buffers(self) -> list[Buffer]:
+        """Return every buffer that is read or written, each once, in order."""
+        found: dict[Buffer, None] = {}
+        for statement in self.body:
+            found[statement.buffer] = None
+            for load in loads_of(statement):
+                found[load.buffer] = None
+        return list(found)
+
+    def written(self) -> list[Buffer]:
+        """Return the buffers that are written."""
+        return list(dict.fromkeys(s.buffer for s in self.body))
+
+    def __str__(self) -> str:
+        head = "for " + ", ".join(f"i{k} < {n}" for k, n in enumerate(self.sizes))
+        lines = [f"  {statement}" for statement in self.body]
+        return "\n".join([f"{head if self.sizes else 'once'}:", *lines])
+
+
+@dataclass(frozen=True, slots=True)
+class Matmul:
+    """out (m, n) = a (m, k) @ b (k, n) for each entry of `batch`, by a library's routine.
+
+    `a_transposed` says that the memory of `a` is (k, m); likewise for `b`. The offsets count in
+    the loops of the batch.
+    """
+
+    out: Buffer
+    a: Buffer
+    b: Buffer
+    m: int
+    n: int
+    k: int
+    a_transposed: bool
+    b_transposed: bool
+    batch: tuple[int, ...]
+    offsets: tuple[Affine, Affine, Affine]
+    scale: float = 1.0
+    add: bool = False
+
+    def buffers(self) -> list[Buffer]:
+        """Return the buffers that are read or written."""
+        return list(dict.fromkeys((self.out, self.a, self.b)))
+
+    def written(self) -> list[Buffer]:
+        """Return the buffer that is written."""
+        return [self.out]
+
+    def __str__(self) -> str:
+        a, b = (
+            f"{x}{'.T' if t else ''}"
+            for x, t in ((self.a, self.a_transposed), (self.b, self.b_transposed))
+        )
+        scale = "" if self.scale == 1 else f"{self.scale} * "
+        sizes = f"({self.m}, {self.k}, {self.n})"
+        text = f"{self.out} {'+=' if self.add else '='} {scale}{a} @ {b}  {sizes}"
+        return f"for each of {self.batch}: {text}" if self.batch else text
+
+
+@dataclass(frozen=True, slots=True)
+class Python:
+    """An operation that NumPy runs: what the compiler has no loops for."""
+
+    node: Any
+    out: tuple[Buffer, ...]
+    inputs: tuple[tuple[Buffer, tuple[int, ...]], ...]
+
+    def buffers(self) -> list[Buffer]:
+        """Return the buffers that are read or written."""
+        return list(dict.fromkeys((*self.out, *[buffer for buffer, _ in self.inputs])))
+
+    def written(self) -> list[Buffer]:
+        """Return the buffers that are written."""
+        return list(self.out)
+
+    def __str__(self) -> str:
+        outs, ins = (
+            ", ".join(map(str, group)) for group in (self.out, [b for b, _ in self.inputs])
+        )
+        return f"{outs} = python {self.node.op.name}({ins})"
+
+
+Step = Kernel | Matmul | Python
+
+
+def loads_of(statement: Statement) -> Iterator[Load]:
+    """Yield every load in a statement."""
+    pending: list[Any] = [statement.value]
+    pending += [g.index for g in getattr(statement, "gathers", ())]
+    seen: set[Any] = set()
+    while pending:
+        expr = pending.pop()
+        if expr in seen:
+            continue
+        seen.add(expr)
+        if isinstance(expr, Load):
+            yield expr
+            pending.extend(g.index for g in expr.gathers)
+        elif isinstance(expr, Apply):
+            pending.extend(expr.args)
+
+
+def literal(value: Any, dtype: Any) -> Number:
+    """Return the literal `value` in `dtype`."""
+    kind = np.dtype(dtype)
+    return Number(kind.type(value).item(), kind)

@@ -1,0 +1,382 @@
+"""From a graph to loops: what is computed where, what shares a loop, and what is never stored.
+
+Element-by-element operations and views are expressions that their readers take in; only what
+several loops need, or a matrix product or a result, has memory. Kernels over the same loops become
+one kernel, and values that only it needs stay in registers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pullback.core.aval import Aval, result_type
+from pullback.core.graph import Graph, Node
+from pullback.native import places, products
+from pullback.native.loops import (
+    Apply,
+    Buffer,
+    Combine,
+    Expr,
+    Kernel,
+    Load,
+    Number,
+    Place,
+    Python,
+    Reduce,
+    Step,
+    Store,
+    identity,
+    linear,
+    literal,
+    loads_of,
+)
+from pullback.native.scalar import CHEAP, COMPARISONS, SCALARS, takes
+
+REDUCTIONS: dict[str, Combine] = {
+    "sum": "sum", "prod": "prod", "max": "max", "min": "min", "all": "all", "any": "any",
+}  # fmt: skip
+DTYPES = {np.dtype(t) for t in ("f4", "f8", "?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")}
+INLINE_COST = 3
+"""How much arithmetic may be done again, rather than stored and read."""
+
+
+@dataclass(slots=True)
+class Unit:
+    """A node that gets memory: its loops and the statements that fill it."""
+
+    node: Node
+    sizes: tuple[int, ...]
+    steps: list[Step] = field(default_factory=list)
+    pointwise: bool = False  # one Store at the place of the loops: may stay in registers
+    fusible: bool = False
+
+
+@dataclass(slots=True)
+class Lowered:
+    """The steps of a graph, in order, and the buffers that they work on."""
+
+    steps: list[Step]
+    arguments: list[Buffer]
+    results: list[Buffer]
+    fallbacks: list[Node]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.steps))
+
+
+def lower(graph: Graph) -> Lowered:
+    """Return the loops that compute `graph`."""
+    return Lowering(graph).run()
+
+
+class Lowering:
+    """The work of `lower` on one graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.uses: dict[Node, int] = {}
+        for node in graph.nodes:
+            for i in node.inputs:
+                self.uses[i] = self.uses.get(i, 0) + 1
+        self.storage: dict[Node, Buffer] = {}
+        self.results: dict[Node, None] = dict.fromkeys(graph.results)
+        self.cost: dict[Node, int] = {}
+        self.stored = self._choose_stored()
+        self.units: list[Unit] = []
+        self.fallbacks: list[Node] = []
+        self._known: dict[Any, Expr] = {}
+        self.forwarded: dict[Node, Expr] = {}
+        self._count = 0
+
+    def run(self) -> Lowered:
+        """Lower every node that is stored, then join loops."""
+        arguments = [self._buffer(n, "argument", n.name) for n in self.graph.arguments]
+        for node in self.graph.nodes:
+            if node.is_constant and self._constant(node) is None:
+                value = np.ascontiguousarray(node.value)
+                self.storage[node] = Buffer(node.name, value.dtype, value.size, "constant", value)
+            elif node.op is not None and node in self.stored and node.op.name != "item":
+                self._lower(node)
+        results: list[Buffer] = []
+        for node in self.graph.results:
+            results.append(self._returned(node, results))
+        steps = [step for group in self._joined() for step in group]
+        return Lowered(steps, arguments, results, self.fallbacks)
+
+    def _returned(self, node: Node, before: list[Buffer]) -> Buffer:
+        """Return a buffer of its own for a result: a copy of an argument, or of another result."""
+        buffer = self.storage.get(node)
+        if buffer is not None and buffer.kind in ("result", "python") and buffer not in before:
+            return buffer
+        place = identity(node.shape)
+        value = self.value(node, place)
+        copy = Buffer(f"{node.name}'", node.dtype, node.aval.size, "result")
+        store = Store(copy, linear(place, node.shape), value)
+        self.units.append(Unit(node, node.shape, [Kernel(node.shape, (store,))]))
+        return copy
+
+    # what is stored
+
+    def _choose_stored(self) -> set[Node]:
+        """Choose the nodes that get memory, from the results to the arguments' readers."""
+        stored = set(self.results)
+        for node in self.graph.nodes:
+            if node.op is None or node.op.name == "item":
+                self.cost[node] = 0
+                continue
+            if not is_expression(node):
+                stored.add(node)
+                if node.op.name not in REDUCTIONS:
+                    stored.update(products.sources(node))
+            elif places.needs_memory(node):
+                stored.add(node.inputs[0])
+            inside = [0 if i in stored or i.op is None else self.cost[i] for i in node.inputs]
+            self.cost[node] = sum(inside) + (node.op.name in SCALARS) * (
+                1 if node.op.name in CHEAP else 8
+            )
+            repeated = self.uses.get(node, 0) > 1 or self._is_stretched(node)
+            if repeated and self.cost[node] > INLINE_COST:
+                stored.add(node)
+        return stored
+
+    def _is_stretched(self, node: Node) -> bool:
+        """Whether some reader needs each element of `node` many times."""
+        if isinstance(node.aval, tuple):
+            return False
+        for reader in self.graph.consumers(node):
+            aval = reader.aval
+            if isinstance(aval, Aval) and aval.size > node.aval.size and is_expression(reader):
+                return True
+        return False
+
+    # expressions
+
+    def value(self, node: Node, place: Place) -> Expr:
+        """Return the element of `node` at `place`."""
+        key = (node, place)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._value(node, place)
+        return found
+
+    def _value(self, node: Node, place: Place) -> Expr:
+        constant = self._constant(node)
+        if constant is not None:
+            return constant
+        if node in self.forwarded and place == identity(node.shape):
+            return self.forwarded[node]
+        buffer = self.memory(node)
+        if buffer is not None:
+            return Load(buffer, linear(place, node.shape))
+        op = node.op
+        assert op is not None
+        viewed = places.source(node, place)
+        if viewed is not None:
+            return self.value(*viewed)
+        if op.name == "getitem":
+            return self._gathered(node, place)
+        args = tuple(self.value(i, places.broadcast(place, i.shape)) for i in node.inputs)
+        return Apply(op.name, args, _working(node), node.dtype)
+
+    def _gathered(self, node: Node, place: Place) -> Load:
+        source, *indices = node.inputs
+        buffer = self.memory(source)
+        assert buffer is not None
+        offset, gathers = places.gathered(self, node, source, indices, place)
+        return Load(buffer, offset, gathers)
+
+    def _constant(self, node: Node) -> Number | None:
+        """Return the one value of a constant as a literal; None where it has several."""
+        if not node.is_constant:
+            return None
+        array = np.asarray(node.value)
+        if array.size == 0 or array.dtype not in DTYPES:
+            return None
+        first = array.reshape(-1)[:1]
+        if array.ndim and array.tobytes() != np.broadcast_to(first, array.shape).tobytes():
+            return None
+        return literal(first[0], array.dtype)
+
+    def memory(self, node: Node) -> Buffer | None:
+        """Return the buffer that holds `node` as it lies in memory, if there is one."""
+        while node not in self.storage:
+            if node.op is None or node.op.name != "reshape":
+                return None
+            node = node.inputs[0]
+        return self.storage[node]
+
+    # statements
+
+    def _buffer(self, node: Node, kind: Any, name: str = "") -> Buffer:
+        self._count += 1
+        buffer = Buffer(name or node.name or f"t{self._count}", node.dtype, node.aval.size, kind)
+        self.storage[node] = buffer
+        return buffer
+
+    def _lower(self, node: Node) -> None:
+        assert node.op is not None
+        name = node.op.name
+        unit = Unit(node, ())
+        if isinstance(node.aval, tuple) or not _is_native(node):
+            self._fall_back(node, unit)
+        elif name in REDUCTIONS:
+            self._reduce(node, unit)
+        elif name in products.LOWERINGS:
+            products.LOWERINGS[name](self, node, unit)
+        elif is_expression(node):
+            unit.sizes, unit.pointwise, unit.fusible = node.shape, True, True
+            place = identity(node.shape)
+            value = self._known.pop((node, place), None) or self._value(node, place)
+            buffer = self.make_room(node)
+            unit.steps = [Kernel(node.shape, (Store(buffer, linear(place, node.shape), value),))]
+        else:
+            self._fall_back(node, unit)
+        self.units.append(unit)
+
+    def make_room(self, node: Node) -> Buffer:
+        """Give `node` memory."""
+        return self._buffer(node, "result" if node in self.results else "arena")
+
+    def _reduce(self, node: Node, unit: Unit) -> None:
+        (x,) = node.inputs
+        axes = set(node.params["axis"])
+        kept = tuple(k for k in range(x.aval.ndim) if k not in axes)
+        value = self.value(x, identity(x.shape))
+        buffer = self.make_room(node)
+        offset = linear(tuple(identity(x.shape)[k] for k in kept), [x.shape[k] for k in kept])
+        assert node.op is not None
+        statement = Reduce(buffer, offset, value, REDUCTIONS[node.op.name], kept)
+        unit.sizes, unit.steps, unit.fusible = x.shape, [Kernel(x.shape, (statement,))], True
+
+    def _fall_back(self, node: Node, unit: Unit) -> None:
+        self.fallbacks.append(node)
+        inputs = []
+        for i in node.inputs:
+            memory = self.memory(i)
+            if memory is None:  # a literal: it has no memory of its own
+                value = np.ascontiguousarray(i.value)
+                memory = Buffer(i.name or "literal", value.dtype, value.size, "constant", i.value)
+            inputs.append((memory, i.shape))
+        avals = node.aval if isinstance(node.aval, tuple) else (node.aval,)
+        outs = tuple(
+            Buffer(f"{node.name}.{k}", a.dtype, a.size, "python") for k, a in enumerate(avals)
+        )
+        if isinstance(node.aval, tuple):
+            for reader in self.graph.consumers(node):
+                self.storage[reader] = outs[reader.params["index"]]
+        else:
+            self.storage[node] = outs[0]
+        unit.steps = [Python(node, outs, tuple(inputs))]
+
+    # joining loops
+
+    def _joined(self) -> list[list[Step]]:
+        """Join units over the same loops, where what they exchange is at the same place."""
+        groups: list[list[Unit]] = []
+        home: dict[Buffer, int] = {}  # the group that fills a buffer
+        for unit in self.units:
+            earliest, mine = 0, -1
+            reads = [load for step in unit.steps for load in _reads(step)]
+            for buffer, load in reads:
+                if buffer in home:
+                    before = home[buffer]
+                    same_place = self._is_aligned(groups[before], unit, buffer, load)
+                    earliest = max(earliest, before if same_place else before + 1)
+            if unit.fusible:
+                for at in range(earliest, len(groups)):
+                    if groups[at][0].fusible and groups[at][0].sizes == unit.sizes:
+                        groups[at].append(unit)
+                        mine = at
+                        break
+            if mine < 0:
+                groups.append([unit])
+                mine = len(groups) - 1
+            for step in unit.steps:
+                for buffer in step.written():
+                    home[buffer] = mine
+        return [self._merged(group, groups) for group in groups]
+
+    def _is_aligned(self, group: list[Unit], unit: Unit, buffer: Buffer, load: Any) -> bool:
+        maker = next(u for u in group if any(buffer in s.written() for s in u.steps))
+        return (
+            unit.fusible
+            and maker.pointwise
+            and maker.sizes == unit.sizes
+            and load is not None
+            and not load.gathers
+            and load.offset == linear(identity(maker.sizes), maker.sizes)
+        )
+
+    def _merged(self, group: list[Unit], groups: list[list[Unit]]) -> list[Step]:
+        if not group[0].fusible:
+            return group[0].steps
+        self._known, self.forwarded = {}, {}
+        statements: list[Any] = []
+        for unit in group:
+            (kernel,) = unit.steps
+            assert isinstance(kernel, Kernel)
+            (old,) = kernel.body
+            buffer = self.storage.pop(unit.node) if unit.pointwise else None
+            if buffer is not None:
+                value = self._value(unit.node, identity(unit.node.shape))
+                self.storage[unit.node] = buffer
+                self.forwarded[unit.node] = value
+                statements.append(Store(buffer, old.offset, value))
+            else:
+                assert isinstance(old, Reduce)
+                value = self.value(unit.node.inputs[0], identity(unit.sizes))
+                statements.append(Reduce(old.buffer, old.offset, value, old.combine, old.kept))
+        self.forwarded = {}
+        outside = {
+            buffer
+            for other in groups
+            if other is not group
+            for u in other
+            for step in u.steps
+            for buffer, _ in _reads(step)
+        }
+        inside = {load.buffer for s in statements for load in loads_of(s)}
+        needed = [
+            s for s in statements
+            if s.buffer.kind == "result" or s.buffer in outside or s.buffer in inside
+        ]  # fmt: skip
+        return [Kernel(group[0].sizes, tuple(needed))]
+
+
+def _reads(step: Step) -> list[tuple[Buffer, Load | None]]:
+    if isinstance(step, Kernel):
+        found: list[tuple[Buffer, Load | None]] = []
+        for statement in step.body:
+            found.extend((load.buffer, load) for load in loads_of(statement))
+            if isinstance(statement, Store) and statement.add:
+                found.append((statement.buffer, None))
+        return found
+    return [(b, None) for b in step.buffers()]
+
+
+def is_expression(node: Node) -> bool:
+    """Whether readers may take in `node` as an expression, with no memory of its own."""
+    if node.op is None or not _is_native(node):
+        return False
+    name = node.op.name
+    if name in SCALARS:
+        return takes(name, _working(node))
+    return name in places.VIEWS or (name == "getitem" and places.is_native(node))
+
+
+def _is_native(node: Node) -> bool:
+    avals = [node.aval, *[i.aval for i in node.inputs]]
+    return all(isinstance(a, Aval) and a.dtype in DTYPES for a in avals)
+
+
+def _working(node: Node) -> Any:
+    """Return the dtype that an element-by-element operation computes in."""
+    assert node.op is not None
+    if node.op.name in ("astype", "discrete_astype"):
+        return node.inputs[0].dtype
+    if node.op.name in COMPARISONS:
+        return result_type(*[i.aval for i in node.inputs])
+    return node.dtype

@@ -1,0 +1,252 @@
+"""pb.compile: signatures, gradients, training steps, memory orders, errors, threads."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import pullback as pb
+from pullback.core.errors import ConfigError, DTypeError, TracerError
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(5, 4))
+
+
+def network(w, x):
+    return np.sum(np.tanh(x @ w["a"] + w["b"]) ** 2, axis=1).mean()
+
+
+W = {"a": RNG.normal(size=(4, 3)), "b": RNG.normal(size=3)}
+
+
+def test_values_and_gradients_are_those_of_the_interpreter():
+    compiled = pb.compile(pb.value_and_grad(network))
+    value, gradient = compiled(W, X)
+    wanted, slope = pb.value_and_grad(network)(W, X)
+    np.testing.assert_allclose(value, wanted, rtol=1e-13)
+    for name in W:
+        np.testing.assert_allclose(gradient[name], slope[name], rtol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", [pb.optim.sgd(0.1), pb.optim.adam(0.01)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_whole_training_step_needs_no_operation_of_numpy(optimizer, dtype):
+    model = pb.nn.mlp(pb.random.key(0), [8, 16, 3], activation="relu", dtype=dtype)
+    x = RNG.normal(size=(10, 8)).astype(dtype)
+    t = RNG.integers(0, 3, 10)
+
+    def step(model, state, x, t):
+        loss, gradient = pb.value_and_grad(lambda m: pb.nn.losses.softmax_cross_entropy(m(x), t))(
+            model
+        )
+        return *optimizer.update(gradient, state, model), loss
+
+    compiled = pb.compile(step)
+    ours = theirs = (model, optimizer.init(model))
+    for _ in range(3):
+        *ours, loss = compiled(*ours, x, t)
+        *theirs, wanted = step(*theirs, x, t)
+    assert "by NumPy    nothing" in compiled.report()
+    np.testing.assert_allclose(loss, wanted, rtol=1e-5)
+    for a, b in zip(pb.tree.leaves(ours), pb.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+        assert a.dtype == b.dtype
+
+
+def test_each_signature_is_compiled_once():
+    traced = []
+
+    @pb.compile
+    def double(x):
+        traced.append(x.shape)
+        return 2 * x
+
+    for shape in ((2,), (3,), (2,), (3,)):
+        np.testing.assert_array_equal(double(np.ones(shape)), np.full(shape, 2.0))
+    double(np.ones(2, np.float32))
+    assert traced == [(2,), (3,), (2,)]
+
+
+def test_python_numbers_never_widen():
+    scaled = pb.compile(lambda x, k: x * k)
+    assert scaled(np.ones(2, np.float32), 0.5).dtype == np.float32
+    assert scaled(np.ones(2, np.int64), 2).dtype == np.int64
+    assert scaled(np.ones(2, np.float32), np.float64(0.5)).dtype == np.float64
+
+
+def test_static_arguments_are_values():
+    @pb.compile(static_argnums=1)
+    def repeated(x, n):
+        for _ in range(n):
+            x = np.sin(x)
+        return x
+
+    np.testing.assert_allclose(repeated(X, 2), np.sin(np.sin(X)))
+    np.testing.assert_allclose(repeated(X, 0), X)
+    with pytest.raises(DTypeError, match="hashable"):
+        repeated(X, [1])
+
+
+def test_keyword_arguments_are_part_of_the_signature():
+    compiled = pb.compile(lambda x, *, scale, shift: x * scale + shift)
+    np.testing.assert_allclose(compiled(X, shift=1.0, scale=X), X * X + 1)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        X.T, X[::-1], X[:, ::2], np.asfortranarray(X), np.broadcast_to(X[0], (5, 4)),
+        np.frombuffer(X.tobytes()).reshape(5, 4), X.astype(">f8"),
+    ],
+)  # fmt: skip
+def test_arrays_of_any_memory_order_are_read(x):
+    compiled = pb.compile(lambda x: np.cumsum(x, axis=0) + x[::-1].sum())
+    np.testing.assert_allclose(compiled(x), np.cumsum(x, axis=0) + x[::-1].sum(), rtol=1e-12)
+
+
+def test_results_are_arrays_of_their_own():
+    same, twice = pb.compile(lambda x: x), pb.compile(lambda x: (2 * x, 2 * x, np.ones(3)))
+    out = same(X)
+    assert not np.shares_memory(out, X)
+    a, b, c = twice(X)
+    a[:] = c[:] = 0
+    np.testing.assert_array_equal(b, 2 * X)
+    np.testing.assert_array_equal(twice(X)[2], np.ones(3))
+    np.testing.assert_array_equal(twice(X)[0], 2 * X)
+
+
+def test_scalars_come_back_as_scalars():
+    out = pb.compile(lambda x: (x.sum(), x * 2))(3.0)
+    assert out == (3.0, 6.0)
+    assert isinstance(out[0], np.float64)
+
+
+def test_inside_another_transformation_it_takes_part():
+    compiled = pb.compile(lambda x: np.sum(np.sin(x) ** 2))
+    np.testing.assert_allclose(pb.grad(compiled)(X), np.sin(2 * X), rtol=1e-12)
+    np.testing.assert_allclose(pb.vmap(compiled)(X), np.sum(np.sin(X) ** 2, axis=1))
+    np.testing.assert_allclose(
+        pb.compile(pb.hessian(lambda x: np.sum(np.exp(x) * x)))(X[0]),
+        np.diag(np.exp(X[0]) * (2 + X[0])),
+        rtol=1e-12,
+        atol=1e-14,
+    )
+
+
+def test_what_numpy_runs_is_listed_and_right():
+    def f(x):
+        s = np.linalg.svd(x, compute_uv=False)
+        return np.sum(np.sort(x, axis=0) * 2) + s[0], np.argmax(x + 1)
+
+    compiled = pb.compile(f)
+    np.testing.assert_allclose(compiled(X)[0], f(X)[0])
+    assert compiled(X)[1] == np.argmax(X)
+    assert "argsort" in compiled.report()
+    assert "argmax" in compiled.report()
+
+
+def test_indices_are_checked_and_wrap_as_numpys():
+    pick = pb.compile(lambda x, i: x[i])
+    np.testing.assert_array_equal(pick(X, np.array([0, -1, 4])), X[[0, -1, 4]])
+    for wrong in (5, -6):
+        with pytest.raises(IndexError, match="out of range"):
+            pick(X, np.array([0, wrong]))
+    np.testing.assert_array_equal(pick(X, np.array([1, 2, 3])), X[1:4])
+
+
+def test_gathers_and_scatters_by_any_index_are_native():
+    i, j = np.array([0, 2, 2]), np.array([1, 3, 3])
+    cases = [
+        lambda x, i, j: x[i, j], lambda x, i, j: x[:, j], lambda x, i, j: x[i][:, j],
+        lambda x, i, j: x[i[:, None], j], lambda x, i, j: x[None, i, :, None],
+        lambda x, i, j: np.take_along_axis(x, i[:, None] * 0 + 1, axis=1),
+    ]  # fmt: skip
+    for f in cases:
+        args = (X[:3], i, j)
+        compiled = pb.compile(lambda x, i, j, f=f: (f(x, i, j), pb.grad(
+            lambda x: np.sum(np.sin(f(x, i, j))))(x)))  # fmt: skip
+        value, gradient = compiled(*args)
+        np.testing.assert_allclose(value, f(*args))
+        np.testing.assert_allclose(gradient, pb.grad(lambda x: np.sum(np.sin(f(x, i, j))))(X[:3]))
+        assert "by NumPy    nothing" in compiled.report()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0, -0.0, 5e-324, 1e308, -745.2, 710])
+def test_special_values_are_those_of_numpy(value):
+    functions = [
+        np.exp, np.log, np.tanh, np.abs, np.sign, np.isnan, np.isfinite, np.sqrt, np.floor,
+        lambda x: np.maximum(x, 1.0), lambda x: np.where(x > 0, x, 1.0),
+    ]  # fmt: skip
+    x = np.full(37, value)
+    with np.errstate(all="ignore"):
+        found = pb.compile(lambda x: [f(x) for f in functions])(x)
+        for f, got in zip(functions, found, strict=True):
+            np.testing.assert_array_max_ulp(got.astype(float), f(x).astype(float), 2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("function", "low", "high"),
+    [
+        (np.exp, -80, 80),
+        (np.log, 1e-6, 1e6),
+        (np.tanh, -10, 10),
+        (np.exp, -0.1, 0.1),
+        (np.log, 0.5, 2),
+    ],
+)
+def test_elementary_functions_are_within_two_units_in_the_last_place(function, low, high, dtype):
+    x = np.random.default_rng(0).uniform(low, high, 20_000).astype(dtype)
+    found = pb.compile(function)(x)
+    exact = function(x.astype(np.longdouble)).astype(dtype)
+    np.testing.assert_array_max_ulp(found, exact, 2)
+
+
+def test_threads_may_call_at_once():
+    compiled = pb.compile(lambda x: np.exp(x) @ np.tanh(x.T))
+    inputs = [RNG.normal(size=(20, 20)) for _ in range(8)]
+    wanted = [np.exp(x) @ np.tanh(x.T) for x in inputs]
+    wrong = []
+
+    def work(x, y):
+        for _ in range(50):
+            if not np.allclose(compiled(x), y):
+                wrong.append(x)
+
+    threads = [
+        threading.Thread(target=work, args=pair) for pair in zip(inputs, wanted, strict=True)
+    ]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+
+
+def test_every_stage_can_be_read():
+    compiled = pb.compile(lambda x: np.tanh(2 * x).sum(axis=1))
+    with pytest.raises(ConfigError, match="not been called yet"):
+        _ = compiled.loops
+    compiled(X)
+    assert "tanh" in str(compiled.graph)
+    loops, body = compiled.loops.splitlines()
+    assert loops == "for i0 < 5, i1 < 4:"
+    assert body.endswith("[i0] sum= tanh(multiply(2, x[4*i0 + i1]))")
+    assert "define" in compiled.llvm
+    assert "run0" in compiled.asm
+    assert "1, and 0 matrix products" in compiled.report()
+
+
+def test_a_branch_on_a_value_is_an_error_that_names_the_remedy():
+    with pytest.raises(TracerError, match=r"np\.where"):
+        pb.compile(lambda x: x if x > 0 else -x)(1.0)
+
+
+def test_zero_sizes_and_empty_reductions():
+    compiled = pb.compile(lambda x: (x.sum(axis=0), x @ np.ones((3, 2)), np.prod(x), x * 2))
+    for got, wanted in zip(
+        compiled(np.zeros((0, 3))),
+        (np.zeros(3), np.zeros((0, 2)), 1.0, np.zeros((0, 3))),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(got, wanted)
