@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -114,6 +114,38 @@ class Code:
         again = self.let(f"icmp ult i64 {following}, {count}")
         self.line(f"br i1 {again}, label %{head}, label %{done}")
         self.begin(done)
+
+    def fold(
+        self, count: int, type_: str, start: Sequence[str],
+        body: Callable[[str, list[str]], list[str]],
+    ) -> list[str]:  # fmt: skip
+        """Write a loop that carries values of one type: `body(counter, values)` gives the next."""
+        before, head, done = self.block, self.label("fold"), self.label("done")
+        counter, following = f"%i.{head}", f"%n.{head}"
+        carried = [f"%c{k}.{head}" for k in range(len(start))]
+        self.line(f"br label %{head}")
+        self.begin(head)
+        at = len(self._lines)
+        new = body(counter, carried)
+        end = self.block
+        phis = [f"  {counter} = phi i64 [0, %{before}], [{following}, %{end}]"]
+        phis += [
+            f"  {name} = phi {type_} [{a}, %{before}], [{b}, %{end}]"
+            for name, a, b in zip(carried, start, new, strict=True)
+        ]
+        self._lines[at:at] = phis
+        self.line(f"{following} = add nuw nsw i64 {counter}, 1")
+        again = self.let(f"icmp ult i64 {following}, {count}")
+        self.line(f"br i1 {again}, label %{head}, label %{done}")
+        self.begin(done)
+        return new
+
+    def room(self, dtype: DType, size: int) -> str:
+        """Return the address of `size` elements on the stack, aligned for vectors."""
+        self._count += 1
+        name = f"%s{self._count}"
+        self._entry.append(f"  {name} = alloca [{size} x {memory_type(dtype)}], align 64")
+        return name
 
     def variable(self, dtype: DType) -> str:
         """Return a place on the stack, which LLVM turns into a register."""

@@ -30,91 +30,40 @@ START: dict[str, Any] = {
 }  # fmt: skip
 
 
-class KernelWriter:
-    """Writes one kernel as a function of the pointers to its buffers."""
+class BodyWriter:
+    """Writes the body of loops, whose counters are given."""
 
-    def __init__(self, module: Module, kernel: Kernel, name: str, slots: dict[Buffer, int]) -> None:
-        self.kernel = kernel
-        places = list(dict.fromkeys(slots[b] for b in kernel.buffers()))
-        self.pointers = {b: f"%p{slots[b]}" for b in kernel.buffers()}
-        self.slots = places
-        self.checks = any(load.gathers for s in kernel.body for load in loads_of(s)) or any(
-            getattr(s, "gathers", ()) for s in kernel.body
-        )
-        parameters = [f"ptr noalias nocapture %p{k}" for k in places]
-        if self.checks:
-            parameters.append("ptr noalias nocapture %error")
-        self.code = Code(module, name, ", ".join(parameters), "internal void")
+    def __init__(self, code: Code, pointers: dict[Buffer, str]) -> None:
+        self.code, self.pointers = code, pointers
         self.counters: list[str] = []
         self.known: dict[Expr, str] = {}
         self.offsets: dict[Affine, str] = {}
 
-    def write(self) -> None:
-        """Write the whole function."""
-        code, sizes = self.code, self.kernel.sizes
-        reduces = [s for s in self.kernel.body if isinstance(s, Reduce)]
-        for s in reduces:
-            if not in_register(s) or 0 in sizes:
-                self._fill(s)
-        if 0 not in sizes:
-            self._level(0, {s: code.variable(s.buffer.dtype) for s in reduces if in_register(s)})
-        code.finish()
-
-    def _fill(self, s: Reduce) -> None:
+    def fill(self, s: Reduce) -> None:
+        """Write the beginning of a reduction all over its buffer."""
         if s.buffer.size:
             with self.code.loop(s.buffer.size) as i:
-                self._put(s.buffer, i, start_of(s))
+                self.put(s.buffer, i, start_of(s))
 
-    def _level(self, depth: int, registers: dict[Reduce, str]) -> None:
-        """Write the loops from `depth` on."""
-        code = self.code
-        mine = [s for s in registers if len(s.kept) == depth]
-        for s in mine:
-            t = type_of(s.buffer.dtype)
-            code.line(f"store {t} {start_of(s)}, ptr {registers[s]}")
-        if depth < len(self.kernel.sizes):
-            with code.loop(self.kernel.sizes[depth]) as counter:
-                self.counters.append(counter)
-                self._level(depth + 1, registers)
-                self.counters.pop()
-                self.offsets = {
-                    a: v for a, v in self.offsets.items()
-                    if all(loop < depth for loop, _ in a.terms)
-                }  # fmt: skip
-        else:
-            self.known = {}
-            for statement in self.kernel.body:
-                self._statement(statement, registers)
-        for s in mine:
-            t = type_of(s.buffer.dtype)
-            total = code.let(f"load {t}, ptr {registers[s]}")
-            self._put(s.buffer, self.offset(s.offset), total)
-
-    def _statement(self, s: Store | Reduce, registers: dict[Reduce, str]) -> None:
-        code, dtype = self.code, s.buffer.dtype
-        value = code.cast(self.value(s.value), s.value.dtype, dtype)
-        if isinstance(s, Store):
-            place = self._moved(self.offset(s.offset), s.gathers)
-            pointer = code.element(dtype, self.pointers[s.buffer], place)
-            if s.add:
-                value = combine(code, "sum", dtype, code.load(dtype, pointer), value)
-            code.store(dtype, value, pointer)
-        elif s in registers:
-            t = type_of(dtype)
-            so_far = code.let(f"load {t}, ptr {registers[s]}")
-            total = combine(code, s.combine, dtype, so_far, value)
-            code.line(f"store {t} {total}, ptr {registers[s]}")
-        else:
-            pointer = code.element(dtype, self.pointers[s.buffer], self.offset(s.offset))
-            total = combine(code, s.combine, dtype, code.load(dtype, pointer), value)
-            code.store(dtype, total, pointer)
-
-    def _put(self, buffer: Buffer, place: str, value: str) -> None:
+    def put(self, buffer: Buffer, place: str, value: str) -> None:
+        """Write one element of a buffer."""
         pointer = self.code.element(buffer.dtype, self.pointers[buffer], place)
         self.code.store(buffer.dtype, value, pointer)
 
+    def statement(self, s: Store | Reduce) -> None:
+        """Write a statement that works in memory."""
+        code, dtype = self.code, s.buffer.dtype
+        value = code.cast(self.value(s.value), s.value.dtype, dtype)
+        gathers = s.gathers if isinstance(s, Store) else ()
+        place = self._moved(self.offset(s.offset), gathers)
+        pointer = code.element(dtype, self.pointers[s.buffer], place)
+        if isinstance(s, Reduce) or s.add:
+            kind = s.combine if isinstance(s, Reduce) else "sum"
+            value = combine(code, kind, dtype, code.load(dtype, pointer), value)
+        code.store(dtype, value, pointer)
+
     def offset(self, place: Affine) -> str:
-        """Return the number of a place, computed where its last loop begins."""
+        """Return the number of a place, computed where it is first needed."""
         found = self.offsets.get(place)
         if found is None:
             total = str(place.const)
@@ -160,9 +109,8 @@ class KernelWriter:
             return number(expr.value, expr.dtype)
         if isinstance(expr, Load):
             place = self._moved(self.offset(expr.offset), expr.gathers)
-            return code.load(
-                expr.dtype, code.element(expr.dtype, self.pointers[expr.buffer], place)
-            )
+            pointer = code.element(expr.dtype, self.pointers[expr.buffer], place)
+            return code.load(expr.dtype, pointer)
         assert isinstance(expr, Apply)
         values = []
         for k, arg in enumerate(expr.args):
@@ -175,6 +123,71 @@ class KernelWriter:
         if expr.name in ("astype", "discrete_astype"):
             return code.cast(result, expr.working, expr.dtype)
         return result
+
+
+class KernelWriter(BodyWriter):
+    """Writes one kernel as a function of the pointers to its buffers."""
+
+    def __init__(self, module: Module, kernel: Kernel, name: str) -> None:
+        self.kernel = kernel
+        parameters, pointers = signature_of(kernel.buffers(), has_gathers(kernel.body))
+        super().__init__(Code(module, name, parameters, "internal void"), pointers)
+
+    def write(self) -> None:
+        """Write the whole function."""
+        code, sizes = self.code, self.kernel.sizes
+        reduces = [s for s in self.kernel.body if isinstance(s, Reduce)]
+        for s in reduces:
+            if not in_register(s) or 0 in sizes:
+                self.fill(s)
+        if 0 not in sizes:
+            self._level(0, {s: code.variable(s.buffer.dtype) for s in reduces if in_register(s)})
+        code.finish()
+
+    def _level(self, depth: int, registers: dict[Reduce, str]) -> None:
+        """Write the loops from `depth` on."""
+        code = self.code
+        mine = [s for s in registers if len(s.kept) == depth]
+        for s in mine:
+            t = type_of(s.buffer.dtype)
+            code.line(f"store {t} {start_of(s)}, ptr {registers[s]}")
+        if depth < len(self.kernel.sizes):
+            with code.loop(self.kernel.sizes[depth]) as counter:
+                self.counters.append(counter)
+                self._level(depth + 1, registers)
+                self.counters.pop()
+        else:
+            self.known = {}
+            for statement in self.kernel.body:
+                if isinstance(statement, Reduce) and statement in registers:
+                    self._accumulate(statement, registers[statement])
+                else:
+                    self.statement(statement)
+        for s in mine:
+            t = type_of(s.buffer.dtype)
+            total = code.let(f"load {t}, ptr {registers[s]}")
+            self.put(s.buffer, self.offset(s.offset), total)
+
+    def _accumulate(self, s: Reduce, register: str) -> None:
+        code, dtype = self.code, s.buffer.dtype
+        value = code.cast(self.value(s.value), s.value.dtype, dtype)
+        so_far = code.let(f"load {type_of(dtype)}, ptr {register}")
+        total = combine(code, s.combine, dtype, so_far, value)
+        code.line(f"store {type_of(dtype)} {total}, ptr {register}")
+
+
+def has_gathers(body: Sequence[Store | Reduce]) -> bool:
+    """Whether any place in the statements is computed, and so checked."""
+    return any(getattr(s, "gathers", ()) or any(load.gathers for load in loads_of(s)) for s in body)
+
+
+def signature_of(buffers: Sequence[Buffer], checked: bool) -> tuple[str, dict[Buffer, str]]:
+    """Return the parameters of a function on `buffers`, and the pointer of each."""
+    pointers = {b: f"%p{k}" for k, b in enumerate(buffers)}
+    parameters = [f"ptr noalias nocapture {p}" for p in pointers.values()]
+    if checked:
+        parameters.append("ptr noalias nocapture %error")
+    return ", ".join(parameters), pointers
 
 
 def in_register(s: Reduce) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from typing import Any
 
@@ -23,6 +24,13 @@ def _machine() -> Any:
     )
 
 
+@functools.cache
+def vector_bytes() -> int:
+    """Return the length of this processor's vector registers."""
+    features = llvm.get_host_cpu_features()
+    return 64 if features.get("avx512f") else 32 if features.get("avx2") else 16
+
+
 class Compilation:
     """A module on its way from assembly to an object file."""
 
@@ -36,6 +44,7 @@ class Compilation:
             options = llvm.create_pipeline_tuning_options(speed_level=3)
             options.loop_vectorization = True
             options.slp_vectorization = False
+            options.loop_unrolling = False  # short loops would be unrolled before they are vectors
             builder = llvm.create_pass_builder(self._machine, options)
             builder.getModulePassManager().run(self._module, builder)
 

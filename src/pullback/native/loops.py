@@ -150,7 +150,17 @@ class Apply:
         return f"{self.name}({', '.join(map(str, self.args))})"
 
 
-Expr = Number | Load | Apply
+@dataclass(frozen=True, slots=True, eq=False)
+class Product:
+    """The element of a matrix product that has just been computed, where its readers run."""
+
+    dtype: DType
+
+    def __str__(self) -> str:
+        return "a @ b"
+
+
+Expr = Number | Load | Apply | Product
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +287,41 @@ class Python:
         return f"{outs} = python {self.node.op.name}({ins})"
 
 
-Step = Kernel | Matmul | Python
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """A matrix product by loops of our own, and what is done with each element of it.
+
+    As Matmul without a batch; `body` counts rows as loop 0 and columns as loop 1.
+    """
+
+    a: Buffer
+    b: Buffer
+    m: int
+    n: int
+    k: int
+    a_transposed: bool
+    b_transposed: bool
+    product: Product
+    body: tuple[Statement, ...]
+
+    def buffers(self) -> list[Buffer]:
+        """Return the buffers that are read or written."""
+        return list(dict.fromkeys((self.a, self.b, *Kernel((), self.body).buffers())))
+
+    def written(self) -> list[Buffer]:
+        """Return the buffers that are written."""
+        return list(dict.fromkeys(s.buffer for s in self.body))
+
+    def __str__(self) -> str:
+        a, b = (
+            f"{x}{'.T' if t else ''}"
+            for x, t in ((self.a, self.a_transposed), (self.b, self.b_transposed))
+        )
+        head = f"for i0 < {self.m}, i1 < {self.n}, with {a} @ {b} over {self.k}:"
+        return "\n".join([head, *[f"  {s}" for s in self.body]])
+
+
+Step = Kernel | Matmul | Tiles | Python
 
 
 def loads_of(statement: Statement) -> Iterator[Load]:

@@ -12,11 +12,13 @@ from pullback.core.aval import Aval
 from pullback.core.graph import Graph
 from pullback.native import binding, blas, memory
 from pullback.native.code import Code, Module
-from pullback.native.emit import KernelWriter
+from pullback.native.emit import KernelWriter, has_gathers
 from pullback.native.engine import Compilation, Loaded
-from pullback.native.loops import Buffer, Kernel, Matmul, Python, Step
+from pullback.native.join import join_products
+from pullback.native.loops import Buffer, Kernel, Matmul, Python, Step, Tiles
 from pullback.native.lower import Lowered, lower
 from pullback.native.simplify_loops import tidy
+from pullback.native.tiles import TilesWriter
 from pullback.native.vectormath import define_used
 
 ERROR, ARENA, FIRST = 0, 1, 2
@@ -28,7 +30,8 @@ class NativeProgram:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.lowered: Lowered = lower(graph)
-        self.steps = [tidy(s) if isinstance(s, Kernel) else s for s in self.lowered.steps]
+        joined = join_products(self.lowered.steps)
+        self.steps = [tidy(s) if isinstance(s, Kernel) else s for s in joined]
         self.plan = memory.plan(self.steps)
         own = [(n, b) for n, b in self._results() if b.kind == "result"]
         self.made = [(node.shape, node.dtype) for node, _ in own]
@@ -92,14 +95,15 @@ class NativeProgram:
         code = Code(module, name, "ptr noalias %table")
         pointers = _Pointers(self, code)
         for k, step in steps:
-            if isinstance(step, Kernel):
-                slots = {b: j for j, b in enumerate(step.buffers())}
-                writer = KernelWriter(module, step, f"kernel{k}", slots)
-                writer.write()
+            if isinstance(step, (Kernel, Tiles)):
+                if isinstance(step, Kernel):
+                    KernelWriter(module, step, f"step{k}").write()
+                else:
+                    TilesWriter(module, step, f"step{k}").write()
                 args = [f"ptr {pointers.of(b)}" for b in step.buffers()]
-                if writer.checks:
+                if has_gathers(step.body):
                     args.append(f"ptr {pointers.slot(ERROR)}")
-                code.line(f"call void @kernel{k}({', '.join(args)})")
+                code.line(f"call void @step{k}({', '.join(args)})")
             else:
                 self._matmul(code, step, pointers)
         code.finish()

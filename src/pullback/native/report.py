@@ -6,20 +6,22 @@ import math
 from collections import Counter
 from typing import Any
 
-from pullback.native.loops import Apply, Expr, Kernel, Matmul, Python
+from pullback.native.loops import Apply, Expr, Kernel, Matmul, Python, Tiles
 
 
 def report(program: Any) -> str:
     """Return the figures of a compiled program: operations, loops, work, memory, fallbacks."""
     graph, steps = program.graph, program.steps
     kernels = [s for s in steps if isinstance(s, Kernel)]
-    products = [s for s in steps if isinstance(s, Matmul)]
+    products: list[Matmul | Tiles] = [s for s in steps if isinstance(s, Matmul)]
+    tiles: list[Matmul | Tiles] = [s for s in steps if isinstance(s, Tiles)]
     fallbacks = Counter(s.node.op.name for s in steps if isinstance(s, Python))
-    work = sum(map(_kernel_work, kernels)) + sum(map(_product_work, products))
+    work = sum(map(_kernel_work, kernels)) + sum(map(_product_work, products + tiles))
     outside = sum(b.nbytes for b in program.slots)
     lines = [
         f"{graph.name}: {sum(n.op is not None for n in graph.nodes)} operations",
-        f"  loops       {len(kernels)}, and {len(products)} matrix products by a library",
+        f"  loops       {len(kernels)}",
+        f"  products    {len(tiles)} of matrices, and {len(products)} by a library",
         f"  work        {work:,} floating-point operations",
         f"  memory      {program.plan.size:,} bytes of temporaries, {outside:,} bytes in and out",
     ]
@@ -42,5 +44,5 @@ def _kernel_work(kernel: Kernel) -> int:
     return count * math.prod(kernel.sizes)
 
 
-def _product_work(step: Matmul) -> int:
-    return 2 * step.m * step.n * step.k * math.prod(step.batch)
+def _product_work(step: Matmul | Tiles) -> int:
+    return 2 * step.m * step.n * step.k * math.prod(getattr(step, "batch", ()))

@@ -83,7 +83,18 @@ def _places(statement: Statement) -> Iterator[Affine]:
         yield load.offset
 
 
+def replaced(statement: Any, of_load: Callable[[Load], Expr]) -> Any:
+    """Return the statement with other expressions in place of what it loads."""
+    return _rebuilt(statement, lambda place: place, of_load, getattr(statement, "kept", None))
+
+
 def _mapped(statement: Any, change: Map, kept: tuple[int, ...] | None = None) -> Any:
+    return _rebuilt(statement, change, lambda load: load, kept)
+
+
+def _rebuilt(
+    statement: Any, change: Map, of_load: Callable[[Load], Expr], kept: tuple[int, ...] | None
+) -> Any:
     known: dict[Expr, Expr] = {}
 
     def gathers(group: tuple[Gather, ...]) -> tuple[Gather, ...]:
@@ -93,7 +104,9 @@ def _mapped(statement: Any, change: Map, kept: tuple[int, ...] | None = None) ->
         found = known.get(e)
         if found is None:
             if isinstance(e, Load):
-                found = Load(e.buffer, change(e.offset), gathers(e.gathers))
+                other = of_load(e)
+                moved = Load(e.buffer, change(e.offset), gathers(e.gathers))
+                found = moved if other is e else other
             elif isinstance(e, Apply):
                 found = Apply(e.name, tuple(map(expr, e.args)), e.working, e.dtype)
             else:
@@ -101,13 +114,8 @@ def _mapped(statement: Any, change: Map, kept: tuple[int, ...] | None = None) ->
             known[e] = found
         return found
 
+    offset, value = change(statement.offset), expr(statement.value)
     if isinstance(statement, Reduce):
         assert kept is not None
-        return Reduce(
-            statement.buffer, change(statement.offset), expr(statement.value),
-            statement.combine, kept,
-        )  # fmt: skip
-    return Store(
-        statement.buffer, change(statement.offset), expr(statement.value),
-        gathers(statement.gathers), statement.add,
-    )  # fmt: skip
+        return Reduce(statement.buffer, offset, value, statement.combine, kept)
+    return Store(statement.buffer, offset, value, gathers(statement.gathers), statement.add)
