@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core.op import Op
 from pullback.core.tape import TapeNode
 
 _JUMP = 1e-3
 """Relative change of a slope between neighbours that no smooth function shows."""
+_SMALL = 1e-6
+"""Relative step at which equal values have parted, but a smooth function has hardly changed."""
 
 
 def singular_entries(node: TapeNode, position: int) -> np.ndarray[Any, Any] | None:
@@ -98,35 +99,45 @@ def _slope(node: TapeNode, args: Sequence[Any], position: int) -> Any:
     return np.zeros(shape) if slope is None else np.broadcast_to(slope, shape)
 
 
-def _pulled(op: Op, cotangent: Any, out: Any, args: Any, params: Any, position: int) -> Any:
-    """Return the cotangent of argument `position`."""
-    if op.vjp_all is not None:
-        return op.vjp_all(cotangent, out, args, params)[position]
-    assert op.vjp is not None
-    return op.vjp(position, cotangent, out, args, params)
-
-
 def _differ_somewhere(node: TapeNode, position: int) -> bool:
-    """Whether what is pulled back jumps when the entries are moved apart by their least steps."""
-    op, args = node.op, list(node.args)
-    assert op is not None
-    x = np.asarray(args[position])
-    found = []
-    for steps in (np.zeros(x.size), np.arange(x.size), np.arange(x.size)[::-1]):
-        args[position] = x + _least_step(x) * np.reshape(steps, x.shape)
-        try:
-            with np.errstate(all="ignore"):
-                out = op.forward(*args, **node.params)
-                several = isinstance(out, tuple)
-                ones = tuple(map(np.ones_like, out)) if several else np.ones_like(out)
-                found.append(_pulled(op, ones, out, args, node.params, position))
-        except np.linalg.LinAlgError:
-            return True
-    here, *around = (0.0 if f is None else f for f in found)
-    if not np.isfinite(here).all():
+    """Whether what is pulled back jumps when the entries are moved apart a little.
+
+    With one result the least steps show a tie or a kink. Several results (vectors of a matrix) are
+    unique only up to a sign or a phase, so there it is looked for a slope that grows beyond bounds
+    at a small distance from equal values.
+    """
+    x = np.asarray(node.args[position])
+    several = isinstance(node.out, tuple)
+    step = _SMALL * (1 + np.abs(x)) if several else _least_step(x)
+    here, *around = (
+        _pulled_from(node, position, x + step * np.reshape(steps, x.shape))
+        for steps in (np.zeros(x.size), np.arange(x.size), np.arange(x.size)[::-1])
+    )
+    if here is None or not np.isfinite(here).all():
         return True
-    scale = 1 + np.max(np.abs(here), initial=0)
-    return not all(bool((np.abs(other - here) <= _JUMP * scale).all()) for other in around)
+    size = 1 + np.max(np.abs(here), initial=0)
+    if several:
+        return any(other is None or np.max(np.abs(other)) > size / _JUMP for other in around)
+    return not all(bool((np.abs(other - here) <= _JUMP * size).all()) for other in around)
+
+
+def _pulled_from(node: TapeNode, position: int, x: Any) -> Any:
+    """Return the cotangent of argument `position` were it `x`; None where there is none."""
+    op, args, params = node.op, list(node.args), node.params
+    assert op is not None
+    args[position] = x
+    try:
+        with np.errstate(all="ignore"):
+            out = op.forward(*args, **params)
+            ones = tuple(map(np.ones_like, out)) if isinstance(out, tuple) else np.ones_like(out)
+            if op.vjp_all is not None:
+                pulled = op.vjp_all(ones, out, args, params)[position]
+            else:
+                assert op.vjp is not None
+                pulled = op.vjp(position, ones, out, args, params)
+    except np.linalg.LinAlgError:
+        return None
+    return np.zeros(x.shape) if pulled is None else pulled
 
 
 def _least_step(x: np.ndarray[Any, Any]) -> Any:
