@@ -216,3 +216,10 @@ CONSTANT = {
     "unravel_index": (as_whole(lambda a: np.unravel_index(a, (20, 20))[0]), V),
     "linalg.matrix_rank": (np.linalg.matrix_rank, S),
 }
+
+VALUES_NEEDED = {
+    "argwhere", "flatnonzero", "intersect1d", "nonzero", "packbits", "ravel_multi_index",
+    "real_if_close", "setdiff1d", "setxor1d", "trim_zeros", "union1d", "unique", "unique_all",
+    "unique_counts", "unique_inverse", "unique_values", "unpackbits", "unravel_index",
+}  # fmt: skip
+"""Functions whose result has a shape that depends on values, or that NumPy alone computes."""

@@ -62,6 +62,29 @@ def test_what_is_called_piecewise_constant_has_no_gradient(entry):
     assert not any(np.any(g) for g in pull(np.ones_like(out)))
 
 
+BOTH = {**examples.DIFFERENTIABLE, **examples.CONSTANT}
+
+
+@pytest.mark.parametrize("name", sorted(BOTH.keys() - examples.VALUES_NEEDED))
+def test_a_function_runs_in_a_graph_and_under_vmap(name):
+    function, *args = BOTH[name]
+
+    def numbers(*args):
+        return flat(function(*args))
+
+    expected = numbers(*args)
+    np.testing.assert_allclose(pb.trace(numbers, *args)(*args), expected, rtol=1e-12, atol=1e-13)
+    together = pb.vmap(numbers)(*[np.stack([a, a]) for a in args])
+    np.testing.assert_allclose(together, [expected, expected], rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", sorted(examples.VALUES_NEEDED))
+def test_a_function_that_needs_values_says_so_in_a_graph(name):
+    function, *args = BOTH[name]
+    with pytest.raises(pb.errors.TracerError, match=r"needs a concrete number"):
+        pb.trace(lambda *args: flat(function(*args)), *args)
+
+
 @pytest.mark.parametrize("name", ["ascontiguousarray", "require", "isfortran", "shares_memory"])
 def test_what_is_not_supported_is_an_error_and_not_a_constant(name):
     args = [np.ones(2)] if name == "shares_memory" else []
