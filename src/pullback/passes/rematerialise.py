@@ -17,7 +17,6 @@ from pullback.core.graph import Graph, Node
 from pullback.passes.liveness import peak_program_bytes
 from pullback.passes.stretches import Forward, Stretch
 
-
 _PER_NODE = 2500
 """About the bytes that Python takes for a node and its line of the program."""
 
@@ -50,10 +49,13 @@ def rematerialise(graph: Graph, budget: int, outputs: int = 1) -> Graph:
 
 
 def _segment_counts(size: int) -> Iterator[list[tuple[int, ...]]]:
-    """Yield the ways to cut `size` nodes, on one level, on two, ... until they are single."""
+    """Yield the ways to cut `size` nodes, on one level, on two, ... until they are single.
+
+    About d k values are kept and size / k^d are made at a time: the sum is least at k^(d+1) ~ size.
+    """
     for levels in range(1, size.bit_length()):
         counts, k = [], 2
-        while k**levels <= size:
+        while k ** (levels + 1) <= 8 * size and k**levels <= size:
             counts.append((k,) * levels)
             k += max(1, k // 4)
         yield counts
