@@ -144,6 +144,13 @@ def test_what_has_no_derivative_at_singular_matrices_raises(function):
         pb.grad(lambda x: np.sum(function(x)))(np.zeros((2, 2)))
 
 
+def test_the_condition_number_of_a_singular_matrix_is_infinite():
+    x = np.diag([1.0, 0.0])
+    assert pb.vjp(np.linalg.cond, x)[0] == np.inf
+    with np.errstate(divide="ignore"):
+        assert pb.trace(np.linalg.cond, x)(x) == np.inf
+
+
 # triangles
 
 

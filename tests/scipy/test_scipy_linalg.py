@@ -8,6 +8,7 @@ import scipy.linalg as sl
 from like_numpy import assert_as_numpy, assert_same
 
 import pullback as pb
+from pullback.core.op import OPS
 from pullback.scipy import linalg
 
 RNG = np.random.default_rng(0)
@@ -111,11 +112,28 @@ def test_the_derivative_of_the_exponential_is_scipys():
     np.testing.assert_allclose(commuting, (A @ sl.expm(0.7 * A))[0, 1], rtol=1e-12)
 
 
+def test_functions_of_matrices_with_equal_eigenvalues():
+    e = RNG.normal(size=(3, 3))
+    for x in (np.eye(3), np.diag([1.0, 1.0, 2.0])):
+        pb.check_grads(linalg.sqrtm, (x,), order=2)
+        pb.check_grads(linalg.expm, (x,), order=2)
+    np.testing.assert_allclose(pb.jvp(linalg.sqrtm, (np.eye(3),), (e,))[1], e / 2)
+    np.testing.assert_allclose(pb.jvp(linalg.expm, (np.zeros((3, 3)),), (e,))[1], e)
+
+
 def test_only_the_triangle_that_is_read_has_a_gradient():
     gradient = pb.grad(lambda x: np.sum(linalg.solve_triangular(x, V, unit_diagonal=True)))(A)
     np.testing.assert_array_equal(gradient, np.triu(gradient, 1))
     gradient = pb.grad(lambda x: np.sum(linalg.solve_triangular(x, V, trans=1)))(A)
     np.testing.assert_array_equal(gradient, np.triu(gradient))
+
+
+@pytest.mark.parametrize("name", ["solve", "solve_triangular", "solve_sylvester"])
+def test_the_rule_of_one_argument_is_that_of_all(name):
+    args, params = OPS[name].samples(np.random.default_rng(0))[0]
+    out = OPS[name](*args, **params)
+    for i, expected in enumerate(OPS[name].vjp_all(out, out, args, params)):
+        np.testing.assert_array_equal(OPS[name].vjp(i, out, out, args, params), expected)
 
 
 def test_stacks_broadcast():

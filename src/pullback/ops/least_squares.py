@@ -128,6 +128,7 @@ def cond(x: Any, p: Any = None) -> Any:
         raise np.linalg.LinAlgError("cond: expected matrices that are not empty")
     if p in (None, 2, -2):
         s = np.linalg.svdvals(x)
-        return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
+        with np.errstate(all="ignore"):  # singular matrices: infinite
+            return s[..., -1] / s[..., 0] if p == -2 else s[..., 0] / s[..., -1]
     inverse = np.linalg.inv(square(x, "cond"))
     return np.linalg.matrix_norm(x, ord=p) * np.linalg.matrix_norm(inverse, ord=p)

@@ -111,14 +111,10 @@ def regular(rng: np.random.Generator) -> Any:
     ]
 
 
-def positive_definite(rng: np.random.Generator, *shape: int, dtype: Any = float) -> Any:
-    """Draw Hermitian matrices with well separated eigenvalues of at least 1."""
-    n = shape[-1]
-    a = rng.normal(size=shape)
-    if dtype is complex:
-        a = a + 1j * rng.normal(size=shape)
-    q = np.linalg.qr(a)[0]
-    return (q * np.arange(1.0, n + 1)) @ np.conj(np.swapaxes(q, -1, -2))
+def positive_definite(rng: np.random.Generator, *shape: int) -> Any:
+    """Draw symmetric matrices with the eigenvalues 1, 2, 3, ..."""
+    q = np.linalg.qr(rng.normal(size=shape))[0]
+    return (q * np.arange(1.0, shape[-1] + 1)) @ q.mT
 
 
 def _mirror(a: Any, lower: bool) -> Any:
