@@ -122,6 +122,6 @@ def _unknown(function: Any) -> str:
     hint = f"the nearest supported one is {near[0]!r}; " if near else ""
     return (
         f"{module}.{name} has no derivative rule in pullback: {hint}"
-        "write it with supported functions, give it a rule with pb.custom_vjp, "
+        "write it with supported functions, give it a rule with pb.register or pb.custom_vjp, "
         "or declare it constant with pb.stop_gradient on its arguments"
     )

@@ -2,6 +2,7 @@
 
 from pullback.core.tracing import trace
 from pullback.transform.batching import vmap
+from pullback.transform.callback import pure_callback
 from pullback.transform.checking import check_grads
 from pullback.transform.checkpoint import checkpoint
 from pullback.transform.control import (
@@ -20,6 +21,7 @@ from pullback.transform.higher import hessian, hvp, jacobian
 from pullback.transform.jet import jet
 from pullback.transform.linearize import linearize
 from pullback.transform.operators import hessian_operator, jacobian_operator
+from pullback.transform.register import register
 from pullback.transform.reverse import grad, value_and_grad, vjp
 from pullback.transform.table import GradientTable, backward
 from pullback.transform.tensor import Tensor
@@ -49,6 +51,8 @@ __all__ = [
     "linear_transpose",
     "linearize",
     "map",
+    "pure_callback",
+    "register",
     "scan",
     "stop_gradient",
     "switch",
