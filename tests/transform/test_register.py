@@ -11,6 +11,7 @@ import pullback as pb
 from pullback.core import dispatch
 
 X = np.array([0.4, 1.3, 2.1])
+cube = np.frompyfunc(lambda x: x * x * x, 1, 1)
 
 
 @pytest.fixture(autouse=True)
@@ -62,8 +63,8 @@ def test_a_jvp_rule_serves_both_modes():
 
 
 def test_a_rule_in_known_functions_replaces_the_function():
-    pb.register(sp.sindg, rule=lambda x: np.sin(np.deg2rad(x)))
-    pb.check_grads(sp.sindg, (np.array([10.0, 20.0]),), order=2)
+    pb.register(cube, rule=lambda x: x**3)
+    np.testing.assert_allclose(pb.jacobian(cube)(X), np.diag(3 * X**2))
 
 
 def test_a_function_of_numpys_protocol_gets_a_rule():
@@ -90,9 +91,9 @@ def test_a_plain_function_is_differentiable_by_what_register_returns():
 
 
 def test_registering_again_replaces_the_rule():
-    pb.register(sp.sindg, rule=lambda x: 0.0 * x)
-    pb.register(sp.sindg, rule=lambda x: 5.0 * x)
-    assert pb.grad(sp.sindg)(1.0) == 5.0
+    pb.register(cube, rule=lambda x: 0.0 * x)
+    pb.register(cube, rule=lambda x: 5.0 * x)
+    assert pb.grad(cube)(1.0) == 5.0
 
 
 @pytest.mark.parametrize("function", [np.sin, np.sum, sp.erf, sp.logsumexp])
@@ -103,6 +104,6 @@ def test_pullbacks_own_rules_cannot_be_replaced(function):
 
 def test_exactly_one_kind_of_rule_is_expected():
     with pytest.raises(pb.errors.ConfigError):
-        pb.register(sp.sindg)
+        pb.register(cube)
     with pytest.raises(pb.errors.ConfigError):
-        pb.register(sp.sindg, rule=np.exp, vjp=lambda ct, out, x: (ct,))
+        pb.register(cube, rule=np.exp, vjp=lambda ct, out, x: (ct,))
