@@ -38,6 +38,11 @@ EighResult: Any = type(np.linalg.eigh(np.eye(1)))
 EigResult: Any = type(np.linalg.eig(np.eye(1)))
 SVDResult: Any = type(np.linalg.svd(np.eye(1)))
 
+_STILL = (
+    "their vectors do not turn into each other, which gradients of symmetric functions of the "
+    "values do not need, but Hessians do"
+)
+
 
 def _reciprocal_gaps(w: Any) -> Any:
     """Return 1 / (w[j] - w[i]) at [i, j], and 0 where both are equal to rounding."""
@@ -76,10 +81,7 @@ eigh_op: Op = general(
         ((np.zeros((0, 0)),), {}),
         ((np.zeros((0, 2, 2)),), {}),
     ],
-    undefined_at=(
-        "equal eigenvalues: their eigenvectors do not turn into each other, which gradients of "
-        "symmetric functions of the eigenvalues do not need, but Hessians do"
-    ),
+    undefined_at=f"equal eigenvalues: {_STILL}",
 )
 
 
@@ -164,8 +166,8 @@ eig_op: Op = general(
     batch=last_axes("eig", 2),
     samples=_eig_samples,
     undefined_at=(
-        "equal eigenvalues: as eigh; matrices without a basis of eigenvectors: LinAlgError or "
-        "infinite"
+        f"equal eigenvalues: {_STILL}; "
+        "matrices without a basis of eigenvectors: LinAlgError or infinite"
     ),
 )
 
@@ -276,8 +278,7 @@ svd_op: Op = general(
     batch=last_axes("svd", 2),
     samples=_svd_samples,
     undefined_at=(
-        "equal singular values: as the eigenvalues of eigh; zero ones: their vectors do not move "
-        "beyond the range"
+        f"equal singular values: {_STILL}; zero ones: their vectors do not move beyond the range"
     ),
 )
 
