@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Entry = tuple["TapeNode", list["TapeNode | None"], list[Any]]
 
-_runs = itertools.count(1)
+runs = itertools.count(1)
 current: ContextVar[Scope | None] = ContextVar("current", default=None)
 """The innermost checkpointed function that is running."""
 
@@ -147,8 +147,8 @@ class Segment:
             self.parent.enter()
         self._visit = Scope(self._level)
         self._visit.__enter__()
-        run = next(_runs)
-        values = {node: _again(value, run) for node, value in self._inputs.items()}
+        run = next(runs)
+        values = {node: again(value, run) for node, value in self._inputs.items()}
         self._replay(values, keep=True)
 
     def leave(self) -> None:
@@ -186,7 +186,7 @@ def move(segment: Segment | None, target: Segment | None) -> Segment | None:
     return target
 
 
-def _again(value: Any, run: int) -> Any:
+def again(value: Any, run: int) -> Any:
     """Mark a traced value, so that what is computed from it anew is not merged with the old."""
     return recompute(value, run=run) if isinstance(value, Tracer) else value
 
