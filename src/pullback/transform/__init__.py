@@ -5,6 +5,7 @@ from pullback.transform.batching import vmap
 from pullback.transform.callback import pure_callback
 from pullback.transform.checking import check_grads
 from pullback.transform.checkpoint import checkpoint
+from pullback.transform.checkpoint_loop import checkpointed_loop
 from pullback.transform.control import (
     associative_scan,
     cond,
@@ -34,6 +35,7 @@ __all__ = [
     "backward",
     "check_grads",
     "checkpoint",
+    "checkpointed_loop",
     "cond",
     "custom_jvp",
     "custom_vjp",
