@@ -67,8 +67,8 @@ def test_zero_dimensional_tracers_have_no_length(operation):
 
 
 def test_an_unknown_function_is_named_with_the_nearest_spelling():
-    with pytest.raises(pb.errors.NotDifferentiableError, match=r"unwrap.*pb\.custom_vjp"):
-        pb.grad(lambda x: np.unwrap(x).sum())(np.ones(2))
+    with pytest.raises(pb.errors.NotDifferentiableError, match=r"save.*pb\.custom_vjp"):
+        pb.grad(lambda x: np.save("file", x))(np.ones(2))
 
 
 def test_writing_a_traced_value_into_a_plain_array_says_what_to_write():

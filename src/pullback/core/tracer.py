@@ -331,6 +331,7 @@ _UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": 
 for _name, _ufunc in _BINARY.items():
     for _prefix, _function in zip(("", "r", "i"), _binary(_ufunc), strict=True):
         setattr(Tracer, f"__{_prefix}{_name}__", _function)
+Tracer.__divmod__, Tracer.__rdivmod__, _ = _binary(np.divmod)  # type: ignore[attr-defined,operator]
 for _name, _ufunc in _COMPARISON.items():
     setattr(Tracer, f"__{_name}__", _binary(_ufunc)[0])
 for _name, _ufunc in _UNARY.items():
@@ -346,8 +347,9 @@ def _method(function: Any) -> Callable[..., Any]:
 
 
 _METHODS = (
-    "all any argmax argmin argsort astype clip copy cumprod cumsum diagonal dot max mean "
-    "min nonzero prod ravel repeat round squeeze std sum swapaxes take trace var"
+    "all any argmax argmin argpartition argsort astype choose clip copy cumprod cumsum "
+    "diagonal dot max mean min nonzero prod put ravel repeat round searchsorted squeeze std sum "
+    "swapaxes take trace var"
 )
 for _name in _METHODS.split():
     setattr(Tracer, _name, _method(getattr(np, _name)))
@@ -368,20 +370,22 @@ Tracer.reshape = _varargs(np.reshape)  # type: ignore[attr-defined]
 Tracer.transpose = _varargs(np.transpose)  # type: ignore[attr-defined]
 
 
-def _sort(self: Tracer, axis: int = -1, **kwargs: Any) -> None:
-    self[...] = dispatch.functions[np.sort](self, axis=axis, **kwargs)
+def _in_place(function: Any) -> Callable[..., None]:
+    def method(self: Tracer, *args: Any, **kwargs: Any) -> None:
+        self[...] = dispatch.functions[function](self, *args, **kwargs)
 
-
-def _flatten(self: Tracer) -> Any:
-    return dispatch.functions[np.copy](dispatch.functions[np.ravel](self))
+    method.__doc__ = f"Call np.{function.__name__} on this array, in place."
+    return method
 
 
 def _fill(self: Tracer, value: Any) -> None:
     self[...] = value
 
 
-Tracer.sort = _sort  # type: ignore[attr-defined]
-Tracer.flatten = _flatten  # type: ignore[attr-defined]
+Tracer.sort = _in_place(np.sort)  # type: ignore[attr-defined]
+Tracer.partition = _in_place(np.partition)  # type: ignore[attr-defined]
+Tracer.flatten = lambda self, order="C": np.copy(np.ravel(self, order))  # type: ignore[attr-defined]
+Tracer.compress = lambda self, condition, axis=None: np.compress(condition, self, axis)  # type: ignore[attr-defined]
 Tracer.fill = _fill  # type: ignore[attr-defined]
 Tracer.conj = Tracer.conjugate = lambda self: dispatch.ufuncs[np.conjugate](self)  # type: ignore[attr-defined]
 Tracer.T = property(lambda self: dispatch.functions[np.transpose](self))  # type: ignore[attr-defined]
@@ -389,3 +393,4 @@ Tracer.mT = property(lambda self: dispatch.functions[np.swapaxes](self, -1, -2))
 Tracer.real = property(lambda self: dispatch.functions[np.real](self))  # type: ignore[attr-defined]
 Tracer.imag = property(lambda self: dispatch.functions[np.imag](self))  # type: ignore[attr-defined]
 Tracer.flat = property(lambda self: iter(dispatch.functions[np.ravel](self)))  # type: ignore[attr-defined]
+Tracer.__copy__ = Tracer.__deepcopy__ = lambda self, memo=None: dispatch.functions[np.copy](self)  # type: ignore[attr-defined]
