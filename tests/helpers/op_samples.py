@@ -4,9 +4,10 @@ import zlib
 
 import numpy as np
 
-import pullback.ops.convolve
 import pullback.ops.scipy_linalg
+import pullback.ops.scipy_signal
 import pullback.ops.special
+import pullback.ops.tridiagonal
 import pullback.scipy.integrate  # noqa: F401  all enter functions of SciPy into the table
 from pullback.core.op import OPS
 

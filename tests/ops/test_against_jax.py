@@ -35,6 +35,7 @@ REASONS = {
     **dict.fromkeys(("eig", "eigh", "qr", "slogdet", "svd"), "in tests/ops/test_spectral.py"),
     **dict.fromkeys(("solve_sylvester", "sqrtm"), "in tests/scipy/test_scipy_linalg.py"),
     "convolve": "in tests/scipy/test_signal.py",
+    "solve_tridiagonal": "in tests/scipy/test_spline.py",
     "solve_ivp": "against closed forms in tests/scipy/test_initial_value.py",
     "item": "picks one result of an operation with several; tested with custom rules",
     "spacing": "not in JAX; piecewise constant",

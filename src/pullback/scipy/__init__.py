@@ -6,9 +6,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pullback.scipy import integrate, linalg, signal, special, stats
+    from pullback.scipy import integrate, interpolate, linalg, signal, special, stats
 
-__all__ = ["integrate", "linalg", "signal", "special", "stats"]
+__all__ = ["integrate", "interpolate", "linalg", "signal", "special", "stats"]
 
 
 def __getattr__(name: str) -> Any:

@@ -20,7 +20,7 @@ import scipy.signal as _signal
 from pullback.core.errors import ConfigError as _ConfigError
 from pullback.core.errors import ShapeError as _ShapeError
 from pullback.ops.axes import one_axis as _one_axis
-from pullback.ops.convolve import convolve_op as _convolve_op
+from pullback.ops.scipy_signal import convolve_op as _convolve_op
 from pullback.ops.values import as_array as _as_array
 
 Mode = Literal["full", "valid", "same"]
