@@ -1,4 +1,4 @@
-"""Joining, splitting, repeating and padding."""
+"""Joining, splitting and repeating."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pullback.core.errors import ShapeError
 from pullback.core.op import Op
 from pullback.core.tracer import Tracer
 from pullback.ops.axes import one_axis
-from pullback.ops.batching import shaped, spread
+from pullback.ops.batching import spread
 from pullback.ops.families import linear
 
 
@@ -182,48 +182,3 @@ def tile(A: Any, reps: Any) -> Any:
     stretched = [k for count, n in zip(counts, shape, strict=True) for k in (count, n)]
     blocks = np.broadcast_to(np.reshape(A, interleaved), stretched)
     return np.reshape(blocks, [count * n for count, n in zip(counts, shape, strict=True)])
-
-
-def _pad_infer(x: Aval, width: Any) -> Aval:
-    return Aval([n + a + b for n, (a, b) in zip(x.shape, width, strict=True)], x.dtype)
-
-
-pad_op = linear(
-    "pad",
-    lambda x, width: np.pad(x, width),
-    lambda i, ct, args, params: ct[
-        tuple(slice(a, a + n) for (a, _), n in zip(params["width"], args[0].shape, strict=True))
-    ],
-    infer=_pad_infer,
-    batch=shaped("pad", "width", lambda size: (0, 0)),
-    samples=lambda rng: [
-        ((rng.normal(size=(2, 3)),), {"width": ((1, 0), (2, 1))}),
-        ((rng.normal(size=(2,)),), {"width": ((0, 3),)}),
-    ],
-)
-
-
-@implements(np.pad)
-def pad(array: Any, pad_width: Any, mode: str = "constant", **options: Any) -> Any:
-    """Pad with zeros or constants, or by the array's own elements (edge, reflect, wrap, ...)."""
-    if isinstance(pad_width, dict):
-        pad_width = [pad_width.get(i, pad_width.get(i - array.ndim, 0)) for i in range(array.ndim)]
-        pad_width = [(w, w) if np.ndim(w) == 0 else tuple(w) for w in pad_width]
-    pairs = np.broadcast_to(np.asarray(pad_width), (array.ndim, 2))
-    width = tuple((int(a), int(b)) for a, b in pairs)
-    if mode == "constant":
-        padded = pad_op(array, width=width)
-        value = options.get("constant_values", 0)
-        if np.ndim(value) == 0 and not isinstance(value, Tracer) and value == 0:
-            return padded
-        inside = np.pad(np.ones(array.shape, bool), width)
-        blank = np.zeros(array.shape, array.dtype)
-        return np.where(inside, padded, np.pad(blank, width, constant_values=value))
-    if mode in ("edge", "reflect", "symmetric", "wrap"):
-        for axis, pair in enumerate(width):
-            index = np.pad(np.arange(array.shape[axis]), pair, mode, **options)  # type: ignore[call-overload]
-            array = np.take(array, index, axis=axis)
-        return array
-    raise ValueError(
-        f"mode: expected 'constant', 'edge', 'reflect', 'symmetric' or 'wrap', got {mode!r}"
-    )

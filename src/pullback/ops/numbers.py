@@ -11,6 +11,7 @@ from pullback.core.dispatch import functions, implements
 from pullback.ops.axes import all_axes
 from pullback.ops.batching import pointwise
 from pullback.ops.families import broadcast_shapes, elementwise, linear
+from pullback.ops.reduce import finish
 from pullback.ops.values import as_array, concrete, on_values
 
 
@@ -65,13 +66,13 @@ def i0(x: Any) -> Any:
 @implements(np.isposinf)
 def isposinf(x: Any, out: Any = None) -> Any:
     """Whether elements are +infinity; piecewise constant."""
-    return x == np.inf
+    return finish(x == np.inf, out)
 
 
 @implements(np.isneginf)
 def isneginf(x: Any, out: Any = None) -> Any:
     """Whether elements are -infinity; piecewise constant."""
-    return x == -np.inf
+    return finish(x == -np.inf, out)
 
 
 @implements(np.isreal)
