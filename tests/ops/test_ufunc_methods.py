@@ -158,3 +158,28 @@ def test_out_takes_one_result_or_several():
 def test_a_mask_without_out_is_refused():
     with pytest.raises(NotDifferentiableError, match="leaves the other entries undefined"):
         pb.grad(lambda x: np.exp(x, where=x > 1).sum())(X)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, out: np.compress([True, True, False], x, axis=0, out=out[:2]),
+        lambda x, out: np.trace(x[:, :, None], out=out[0, :1]),
+        lambda x, out: np.round(x, 1, out=out),
+        lambda x, out: np.fix(x, out=out),
+        lambda x, out: np.isposinf(x, out=out),
+    ],
+)  # fmt: skip
+def test_functions_write_into_out(call):
+    written = []
+
+    def f(x):
+        out = x * 0
+        call(x, out)
+        written.append(out)
+        return np.sum(out)
+
+    pb.grad(f)(X)
+    expected = X * 0
+    call(X, expected)
+    np.testing.assert_allclose(written[0].tolist(), expected)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core.aval import Aval, result_type
-from pullback.core.dispatch import as_operand, functions, implements, ufuncs
+from pullback.core.dispatch import as_operand, functions, implements, ufuncs, write_out
 from pullback.core.op import Notation, infix, prefix
 from pullback.ops.batching import pointwise
 from pullback.ops.families import broadcast_shapes, elementwise, linear
@@ -159,10 +159,14 @@ def clip(
 def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
     """Round to `decimals`; piecewise constant, so no gradient flows through."""
     scale = 10.0**decimals
-    return np.rint(a * scale) / scale if decimals else np.rint(a)
+    return _written(np.rint(a * scale) / scale if decimals else np.rint(a), out)
 
 
 @implements(np.fix)
-def fix(x: Any) -> Any:
+def fix(x: Any, out: Any = None) -> Any:
     """Round towards zero; piecewise constant."""
-    return np.trunc(x)
+    return _written(np.trunc(x), out)
+
+
+def _written(result: Any, out: Any) -> Any:
+    return result if out is None else write_out(out, result)
