@@ -197,6 +197,7 @@ WRONG = {
     "y0: expected a vector": ({"y0": np.ones((2, 2))}, "ShapeError"),
     "y0: expected real numbers": ({"y0": [1j]}, "DTypeError"),
     "expected a result of shape": ({"fun": lambda t, y, k: np.ones(3)}, "ShapeError"),
+    "is not finite at the start": ({"args": (np.nan,)}, "DivergenceError"),
     "could not be integrated": (
         {"fun": lambda t, y, k: 100 * y * y, "args": (1,)},
         "DivergenceError",
@@ -209,6 +210,13 @@ def test_arguments_that_do_not_fit_are_named(message):
     changes, error = WRONG[message]
     with pytest.raises(getattr(pb.errors, error), match=message), np.errstate(all="ignore"):
         run(**changes)
+
+
+def test_arguments_are_a_tuple_and_one_equation_may_return_a_number():
+    with pytest.raises(TypeError, match=r"write args=\(k,\)"):
+        pb.grad(lambda k: solve_ivp(decay, (0.0, 1.0), [1.0], args=k).y[0, -1])(1.0)
+    found = odeint(lambda y, t, k: -k * y[0], 1.0, [0.0, 1.0], 0.5)
+    np.testing.assert_allclose(found[:, 0], [1.0, np.exp(-0.5)], rtol=1e-6)
 
 
 def test_a_traced_value_from_outside_is_refused_with_the_remedy():

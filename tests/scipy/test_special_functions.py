@@ -132,6 +132,14 @@ def test_a_parameter_without_a_derivative_is_refused_in_both_modes(parameter):
     assert pb.grad(lambda p: function(pb.stop_gradient(p)))(2.0) == 0
 
 
+def test_holomorphic_functions_differentiate_and_the_scaled_one_is_refused():
+    z = np.array([0.7 + 0.4j])
+    for function in (sp.erf, sp.gamma, lambda z: sp.jv(1.5, z), lambda z: sp.kve(2, z), sp.expi):
+        pb.check_grads(function, (z,), order=1)
+    with pytest.raises(pb.errors.NotDifferentiableError, match="ive has no complex derivative"):
+        pb.vjp(lambda z: sp.ive(1.0, z), z)[1](z)
+
+
 def test_a_special_function_without_a_rule_is_refused():
     with pytest.raises(pb.errors.NotDifferentiableError, match="mathieu_a has no derivative rule"):
         pb.grad(lambda x: sp.mathieu_a(1.0, x))(0.5)

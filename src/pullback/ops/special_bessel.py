@@ -12,6 +12,7 @@ import scipy.special as sp
 
 from pullback.core.aval import result_type
 from pullback.core.dispatch import implements
+from pullback.core.errors import NotDifferentiableError
 from pullback.core.op import Op
 from pullback.ops.families import POSITIVE, elementwise
 from pullback.ops.special_parameters import constant, whole_then
@@ -88,10 +89,21 @@ i1e = elementwise(
     domain=POSITIVE,
     undefined_at="x = -inf or inf: NaN, where the slope tends to 0",
 )
+
+
+def _ive_slope(y: Any, v: Any, x: Any) -> Any:
+    if x.dtype.kind == "c":
+        raise NotDifferentiableError(
+            "scipy.special.ive has no complex derivative, since its scale is exp(-|Re x|): write "
+            "sp.iv(v, x) * np.exp(-x)"
+        )
+    return (sp.ive(v - 1, x) + sp.ive(v + 1, x)) / 2 - np.sign(x) * sp.ive(v, x)
+
+
 ive = elementwise(
     sp.ive,
     constant("ive", "v"),
-    lambda y, v, x: (sp.ive(v - 1, x) + sp.ive(v + 1, x)) / 2 - np.sign(x) * sp.ive(v, x),
+    _ive_slope,
     samples=ORDERED,
     undefined_at=KINK,
 )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import scipy.special as sp
 
-from pullback.core.dispatch import as_operand, implements, ufuncs
+from pullback.core.dispatch import as_operand, implements
 from pullback.core.errors import ConfigError
 from pullback.core.op import Op
 from pullback.ops.batching import pointwise
@@ -50,7 +50,6 @@ def polygamma(n: int, x: Any) -> Any:
 digamma = elementwise(
     sp.psi, lambda y, x: polygamma(1, x), name="digamma", domain=POSITIVE, undefined_at=WHOLE
 )
-ufuncs[sp.digamma] = digamma
 polygamma_op: Op = general(
     "polygamma",
     lambda x, n: np.asarray(sp.polygamma(n, x)).astype(np.result_type(x, np.float32))[()],

@@ -85,6 +85,12 @@ def _integrate(y0: Any, times: Any, *parameters: Any, problem: Problem) -> Any:
             )
         return slope
 
+    first = field(times[0], start)
+    if not np.all(np.isfinite(first)):  # SciPy's integrators would never end
+        raise DivergenceError(
+            f"the right side of the differential equation is not finite at the start: "
+            f"{first} at t = {times[0]}, y = {start}"
+        )
     new = np.concatenate([[True], steps != 0])
     found = scipy.integrate.solve_ivp(
         field,

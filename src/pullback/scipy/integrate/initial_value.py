@@ -61,7 +61,7 @@ def solve_ivp(
     True
     """
     start, end = t_span
-    field, parameters = _separated(fun, tuple(args or ()))
+    field, parameters = _separated(fun, () if args is None else args)
     problem = Problem(field, method, rtol, atol)
     y0 = _vector("y0", y0)
     if t_eval is None:
@@ -98,7 +98,7 @@ def odeint(
     True
     """
     in_order = func if tfirst else (lambda t, y, *args: func(y, t, *args))
-    field, parameters = _separated(in_order, tuple(args))
+    field, parameters = _separated(in_order, args if isinstance(args, (tuple, list)) else (args,))
     problem = Problem(field, "LSODA", rtol, atol)
     y0 = as_array(y0)
     return solution_op(
@@ -109,9 +109,13 @@ def odeint(
     )
 
 
-def _separated(fun: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Field, list[Any]]:
+def _separated(fun: Callable[..., Any], args: Sequence[Any]) -> tuple[Field, list[Any]]:
     """Return the right side as a function of (t, y, *traced leaves), and these leaves."""
-    leaves, structure = pytree.flatten(args)
+    if not isinstance(args, (tuple, list)):
+        raise TypeError(
+            f"args: expected a tuple of arguments, got {type(args).__name__}; write args=(k,)"
+        )
+    leaves, structure = pytree.flatten(tuple(args))
     traced = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tracer)]
     for i in traced:
         if leaves[i].dtype.kind == "c":
@@ -121,7 +125,8 @@ def _separated(fun: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Field, l
         full = list(leaves)
         for i, x in zip(traced, parameters, strict=True):
             full[i] = x
-        return as_array(fun(t, y, *pytree.unflatten(structure, full)))
+        slope = as_array(fun(t, y, *pytree.unflatten(structure, full)))
+        return np.reshape(slope, y.shape) if slope.size == y.size else slope
 
     field.__name__ = getattr(fun, "__name__", "field")
     return field, [leaves[i] for i in traced]
