@@ -19,7 +19,9 @@ from pullback.transform.curvature import fisher_vp, gnvp
 from pullback.transform.custom import custom_jvp, custom_vjp, stop_gradient
 from pullback.transform.forward import jvp
 from pullback.transform.higher import hessian, hvp, jacobian
+from pullback.transform.implicit import argmin, custom_root, fixed_point
 from pullback.transform.jet import jet
+from pullback.transform.linear_solve import custom_linear_solve
 from pullback.transform.linearize import linearize
 from pullback.transform.operators import hessian_operator, jacobian_operator
 from pullback.transform.register import register
@@ -31,6 +33,7 @@ from pullback.transform.transpose import linear_transpose
 __all__ = [
     "GradientTable",
     "Tensor",
+    "argmin",
     "associative_scan",
     "backward",
     "check_grads",
@@ -38,8 +41,11 @@ __all__ = [
     "checkpointed_loop",
     "cond",
     "custom_jvp",
+    "custom_linear_solve",
+    "custom_root",
     "custom_vjp",
     "fisher_vp",
+    "fixed_point",
     "fori_loop",
     "gnvp",
     "grad",

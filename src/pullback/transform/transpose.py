@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -37,30 +37,37 @@ def linear_transpose(function: Callable[..., Any], *primals: Any) -> Callable[[A
                 f"primals{path.removeprefix('*')}: expected a floating or complex dtype, got "
                 f"{aval_of(leaf).dtype}"
             )
-    _check_linear(trace(function, *primals))
+    graph = trace(function, *primals)
+    check_linear(graph, graph.arguments, "linear_transpose")
     origin = pytree.map(lambda x: np.zeros(aval_of(x).shape, aval_of(x).dtype), primals)
     at_origin, pullback = vjp(function, *origin)
-    for out in pytree.leaves(at_origin):
-        if not isinstance(out, Tracer) and np.any(out):
-            raise NotDifferentiableError(
-                "linear_transpose: the function is not linear, since its value at 0 is not 0. "
-                "Subtract its constant part, f(x) - f(0), or use pb.vjp."
-            )
+    check_zero(at_origin, "linear_transpose")
     return pullback  # type: ignore[no-any-return]
 
 
-def _check_linear(graph: Graph) -> None:
-    moving: set[Node] = set(graph.arguments)
+def check_linear(graph: Graph, arguments: Iterable[Node], caller: str) -> None:
+    """Raise unless each operation of `graph` is affine in what depends on `arguments`."""
+    moving = set(arguments)
     for node in graph.nodes:
         if node.op is None or not any(n in moving for n in node.inputs):
             continue
         if not _is_linear(node, moving):
             raise NotDifferentiableError(
-                f"linear_transpose: {node.op.name} is not linear in the arguments it is given "
+                f"{caller}: {node.op.name} is not linear in the arguments it is given "
                 f"({', '.join(str(n.aval) for n in node.inputs)}). Make the others constants, "
                 "e.g. by closing over them, or use pb.vjp for the derivative at a point."
             )
         moving.add(node)
+
+
+def check_zero(at_origin: Any, caller: str) -> None:
+    """Raise if a function's value at 0, as far as it is known, is not 0."""
+    for out in pytree.leaves(at_origin):
+        if not isinstance(out, Tracer) and np.any(out):
+            raise NotDifferentiableError(
+                f"{caller}: the function is not linear, since its value at 0 is not 0. "
+                "Subtract its constant part, f(x) - f(0), or use pb.vjp."
+            )
 
 
 def _is_linear(node: Node, moving: set[Node]) -> bool:
