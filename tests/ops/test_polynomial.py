@@ -69,6 +69,12 @@ def test_roots_move_by_the_implicit_function_theorem():
     np.testing.assert_allclose(gradient[1:], [(-1 + b / root) / 2, -1 / root])
 
 
+def test_the_roots_of_a_batch_of_polynomials():
+    p = RNG.normal(size=(3, 5))
+    expected = np.stack([np.sort_complex(np.roots(row)) for row in p])
+    np.testing.assert_allclose(np.sort_complex(pb.vmap(np.roots)(p)), expected)
+
+
 def test_the_sum_of_the_roots_is_minus_the_second_coefficient():
     p = np.array([1.0, 0.3, 2.0, -0.8])
     gradient = pb.grad(lambda p: np.real(np.sum(np.roots(p))))(p)

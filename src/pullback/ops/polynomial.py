@@ -13,7 +13,7 @@ from pullback.core.aval import Aval
 from pullback.core.dispatch import implements
 from pullback.core.errors import NotDifferentiableError, ShapeError, TracerError
 from pullback.core.op import Op
-from pullback.ops.batching import batch_size
+from pullback.ops.batching import last_axes
 from pullback.ops.families import general, match
 from pullback.ops.values import as_array, concrete
 
@@ -118,39 +118,55 @@ def poly(seq_of_zeros: Any) -> Any:
 
 
 def _all_roots(p: Any) -> Any:
-    if p.ndim > 1:
-        return np.stack([_all_roots(row) for row in p])
     dtype = np.result_type(p.dtype, np.complex64)
-    return np.asarray(np.roots(p)).astype(dtype)
+    if p.ndim == 1:
+        return np.roots(p).astype(dtype)
+    n = p.shape[-1] - 1  # the roots are the eigenvalues of the companion matrix
+    companion = np.zeros((*p.shape[:-1], n, n), p.dtype)
+    companion[..., 0, :] = -p[..., 1:] / p[..., :1]
+    companion[..., np.arange(1, n), np.arange(n - 1)] = 1
+    return np.linalg.eigvals(companion).astype(dtype)
+
+
+def _values(p: Any, x: Any) -> Any:
+    """Return the values of the polynomials of the last axis of `p` at the numbers there in `x`."""
+    y = np.zeros_like(x)
+    for k in range(p.shape[-1]):
+        y = y * x + p[..., k : k + 1]
+    return y
 
 
 def _slope(p: Any, roots: Any) -> Any:
-    """Return the derivative of the polynomial at its roots."""
-    powers = np.arange(p.shape[0] - 1, 0, -1, dtype=p.dtype)
-    return np.polyval(p[:-1] * powers, roots)
+    """Return the derivatives of the polynomials at their roots."""
+    return _values(p[..., :-1] * np.arange(p.shape[-1] - 1, 0, -1, dtype=p.dtype), roots)
 
 
 def _roots_vjp(i: int, ct: Any, out: Any, args: Any, params: Any) -> Any:
     # p(r) = 0, so that dr = -sum over k of r**(n - k) dp[k] / p'(r)
     (p,) = args
-    powers = out ** np.arange(p.shape[0] - 1, -1, -1, dtype=out.dtype)[:, None]
-    return match(powers @ (-ct / _slope(p, out)), p)
+    exponents = np.arange(p.shape[-1] - 1, -1, -1, dtype=out.dtype)
+    powers = out[..., None, :] ** exponents[:, None]
+    return match(np.sum(powers * (-ct / _slope(p, out))[..., None, :], axis=-1), p)
+
+
+def _roots_samples(rng: np.random.Generator) -> Any:
+    cubic = np.array([1.0, -3.5, 2.0, 0.7])
+    return [
+        ((cubic,), {}),
+        ((np.array([2.0, 0.3, 1.0]),), {}),
+        ((np.array([1.0, 2.0, 0.0]),), {}),
+        ((np.stack([cubic, 2 * cubic + 0.1]),), {}),
+    ]
 
 
 roots_op: Op = general(
     "roots",
     _all_roots,
     vjp=_roots_vjp,
-    jvp=lambda tangents, out, args, params: -np.polyval(tangents[0], out) / _slope(args[0], out),
-    infer=lambda p: Aval((p.shape[0] - 1,), np.result_type(p.dtype, np.complex64)),
-    batch=lambda args, batched, params: np.stack(
-        [roots_op(args[0][i]) for i in range(batch_size(args, batched))]
-    ),
-    samples=lambda rng: [
-        ((np.array([1.0, -3.5, 2.0, 0.7]),), {}),
-        ((np.array([2.0, 0.3, 1.0]),), {}),
-        ((np.array([1.0, 2.0, 0.0]),), {}),
-    ],
+    jvp=lambda tangents, out, args, params: -_values(tangents[0], out) / _slope(args[0], out),
+    infer=lambda p: Aval((*p.shape[:-1], p.shape[-1] - 1), np.result_type(p.dtype, np.complex64)),
+    batch=last_axes("roots", 1),
+    samples=_roots_samples,
     undefined_at="a root that occurs twice: infinite or NaN",
 )
 
