@@ -26,9 +26,9 @@ _known: WeakKeyDictionary[Trace, dict[Node, bool]] = WeakKeyDictionary()
 
 def is_finite(x: np.ndarray[Any, Any]) -> bool:
     """Whether no entry is infinite or NaN; may be False also where numbers are very large."""
-    # the sum of squares is finite only if every entry is, and costs less than looking at each
-    flat = x.ravel("K")
-    return cmath.isfinite(flat.dot(flat))
+    # the sum of squares is finite only if every entry is, and costs less than looking at each;
+    # unlike dot, vdot does not warn of an overflow
+    return cmath.isfinite(np.vdot(x, x))
 
 
 def annihilating(cotangent: Any, slope: Any) -> Any:

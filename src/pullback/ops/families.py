@@ -242,10 +242,8 @@ def _scaling(derivative: Derivative, bounded: bool, selects: bool) -> Callable[.
 
     def scaled(x: Any, out: Any, args: Sequence[Any]) -> Any:
         slope = derivative(out, *args)
-        if slope.__class__ is np.ndarray is x.__class__:  # as chain does, but quicker
-            flat = slope.ravel()
-            if isfinite(flat.dot(flat)):
-                return x * slope
+        if slope.__class__ is np.ndarray is x.__class__ and isfinite(np.vdot(slope, slope)):
+            return x * slope  # as chain does, but quicker
         return chain(x, slope, bounded)
 
     return scaled

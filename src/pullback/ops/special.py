@@ -28,13 +28,13 @@ ROOT_TWO = float(np.sqrt(2))
 ROOT_TWO_PI = float(np.sqrt(2 * np.pi))
 EDGE = "x = 0 or 1: infinite"
 
-expit = elementwise(sp.expit, lambda y, x: y * (1 - y))
-log_expit = elementwise(sp.log_expit, lambda y, x: sp.expit(-x))
+expit = elementwise(sp.expit, lambda y, x: y * (1 - y), bounded=True)
+log_expit = elementwise(sp.log_expit, lambda y, x: sp.expit(-x), bounded=True)
 logit = elementwise(sp.logit, lambda y, x: 1 / (x * (1 - x)), domain=UNIT, undefined_at=EDGE)
 
 # DLMF 7.2.1, 7.2.2, 7.2.5 and 7.10.1
-erf = elementwise(sp.erf, lambda y, x: TWO_OVER_ROOT_PI * np.exp(-x * x))
-erfc = elementwise(sp.erfc, lambda y, x: -TWO_OVER_ROOT_PI * np.exp(-x * x))
+erf = elementwise(sp.erf, lambda y, x: TWO_OVER_ROOT_PI * np.exp(-x * x), bounded=True)
+erfc = elementwise(sp.erfc, lambda y, x: -TWO_OVER_ROOT_PI * np.exp(-x * x), bounded=True)
 erfi = elementwise(sp.erfi, lambda y, x: TWO_OVER_ROOT_PI * np.exp(x * x))
 erfinv = elementwise(
     sp.erfinv,
@@ -83,7 +83,7 @@ def _log_ndtr_slope(y: Any, x: Any) -> Any:
     return np.where(x < -1, ratio, np.exp(-right * right / 2 - sp.log_ndtr(right)) / ROOT_TWO_PI)
 
 
-ndtr = elementwise(sp.ndtr, lambda y, x: np.exp(-x * x / 2) / ROOT_TWO_PI)
+ndtr = elementwise(sp.ndtr, lambda y, x: np.exp(-x * x / 2) / ROOT_TWO_PI, bounded=True)
 ndtri = elementwise(
     sp.ndtri, lambda y, x: ROOT_TWO_PI * np.exp(y * y / 2), domain=UNIT, undefined_at=EDGE
 )
