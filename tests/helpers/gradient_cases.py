@@ -36,7 +36,7 @@ def quiet(function, *args):
 
 
 def check(case, rtol=1e-12):
-    """Compare define-by-run, the traced and simplified graphs, and the forward mode."""
+    """Compare define-by-run, the traced and simplified graphs, vmap, and the forward mode."""
     places = tuple(range(len(case.args)))
 
     def total(*args):
@@ -48,6 +48,8 @@ def check(case, rtol=1e-12):
         graph = pb.grad(pb.trace(total, *case.args), places)
         ways["graph"] = quiet(graph, *case.args)
         ways["simplified graph"] = quiet(pb.simplify(graph), *case.args)
+        twice = [np.stack([np.asarray(x)] * 2) for x in case.args]
+        ways["vmap"] = [g[1] for g in quiet(pb.vmap(gradient), *twice)]
     if case.forward:
         forward = pb.jacobian(total, places, mode="forward")
         ways["forward mode"] = quiet(forward, *case.args)

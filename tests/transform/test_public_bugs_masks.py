@@ -232,6 +232,10 @@ def test_an_infinite_gradient_that_no_mask_hides_stays():
     assert quiet(pb.grad(lambda x: np.sum(np.where(x >= 0, np.sqrt(x), 0))), array(0))[0] == INF
 
 
+def test_a_computed_zero_annihilates_too_by_the_stated_convention():
+    assert quiet(pb.grad(lambda x: np.sqrt(x) ** 2), 0.0) == 0
+
+
 def test_a_factor_that_passes_through_zero_keeps_its_mixed_derivatives():
     pb.check_grads(lambda x, y: np.sin(x) * np.sinh(x * y) * y, (0.0, 0.0), order=3)
     third = pb.grad(pb.grad(pb.grad(lambda x: x * np.exp(x) * np.square(x))))
