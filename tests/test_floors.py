@@ -12,6 +12,7 @@ FLOORS = {
     "core": 0,
     "ops": 1,
     "passes": 2,
+    "native": 2,
     "numpy": 3,
     "scipy": 3,
     "transform": 3,
@@ -21,7 +22,7 @@ FLOORS = {
     "explain": 6,
     "cli": 7,
 }
-SAME_FLOOR = {("train", "optim"), ("scipy", "transform")}
+SAME_FLOOR = {("native", "passes"), ("train", "optim"), ("scipy", "transform")}
 FILES = sorted(ROOT.rglob("*.py"))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +92,7 @@ class Graph:
         self.nodes = reachable(self.arguments, self.results)
         _name_nodes(self.nodes)
         self.derived: dict[Any, Any] = {}  # what was made of this graph, kept as long as it lives
-        self._program: Program | None = None
+        self._program: Callable[[Sequence[Any]], list[Any]] | None = None
         self._captures = any(isinstance(n.value, Tracer) for n in self.nodes)
         self._signature = [(n.aval.shape, n.aval.dtype) for n in self.arguments]
 
@@ -147,6 +147,14 @@ class Graph:
             ):
                 return None
         return leaves
+
+    def run_by(self, executor: Callable[[Graph], Callable[[Sequence[Any]], list[Any]]]) -> Graph:
+        """Let `executor(graph)`, a function of the flat arguments, compute this graph; return it.
+
+        Without it, the interpreter does.
+        """
+        self._program = executor(self)
+        return self
 
     def run(self, leaves: Sequence[Any]) -> list[Any]:
         """Compute the results from the flat list of arguments, unchecked."""

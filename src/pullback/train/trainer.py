@@ -20,6 +20,7 @@ from pullback.core.errors import (
 )
 from pullback.core.graph import Graph
 from pullback.core.tracing import trace
+from pullback.native.program import NativeProgram
 from pullback.nn.losses import LOSSES, l2_penalty
 from pullback.numpy import random
 from pullback.optim.optimizer import Optimizer
@@ -39,8 +40,8 @@ class Trainer:
     """Trains `model`, a pytree that is called as a function, by minibatches.
 
     `loss(outputs, targets)` is a function or a name in `nn.LOSSES`, `metric` one in `METRICS` or
-    None. `l2` adds l2/2 times the sum of squared weights (not of biases) to the loss. After `fit`,
-    `model` is the trained one.
+    None. `l2` adds l2/2 times the sum of squared weights (not of biases) to the loss. A step runs as
+    machine code, or with `compiled=False` by NumPy. After `fit`, `model` is the trained one.
     Raises ConfigError for unknown names.
 
     >>> import numpy as np, pullback as pb
@@ -60,6 +61,7 @@ class Trainer:
         optimizer: Optimizer,
         metric: str | None = None,
         l2: float = 0.0,
+        compiled: bool = True,
     ) -> None:
         self.model = model
         self.loss_name = loss if isinstance(loss, str) else getattr(loss, "__name__", "function")
@@ -70,6 +72,7 @@ class Trainer:
         if not 0 <= l2 < float("inf"):
             raise ConfigError(f"l2: expected a finite number of 0 or more, got {l2}")
         self.l2 = l2
+        self.compiled = compiled
         self.state = optimizer.init(model)
         self.history: list[Row] = []
         self._steps: dict[Any, Graph] = {}
@@ -239,7 +242,8 @@ class Trainer:
         key = (x.shape, x.dtype, t.shape, t.dtype)
         graph = self._steps.get(key)
         if graph is None:
-            graph = self._steps[key] = simplify(trace(self._update, self.model, self.state, x, t))
+            graph = simplify(trace(self._update, self.model, self.state, x, t))
+            self._steps[key] = graph.run_by(NativeProgram) if self.compiled else graph
         return graph
 
     def _update(self, model: Any, state: Any, x: Any, t: Any) -> Any:
