@@ -28,3 +28,9 @@ def jax():
     module = pytest.importorskip("jax", reason="JAX is not installed (extra `crosscheck`)")
     module.config.update("jax_enable_x64", True)
     return module
+
+
+@pytest.fixture(autouse=True, scope="session")
+def compiled_code_of_its_own(tmp_path_factory):
+    """Keep machine code of the tests out of the user's cache."""
+    os.environ["PULLBACK_CACHE"] = str(tmp_path_factory.mktemp("machine-code"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,13 +23,28 @@ DATA, NDIM, DIMENSIONS, DESCRIPTION, FLAGS = 16, 24, 32, 56, 64
 WANTED_FLAGS = 0x0001 | 0x0100  # C order, aligned
 
 
-def write(module: Module, name: str, avals: Sequence[Aval], first_slot: int) -> None:
-    """Write the function `name(tuple, table)`; it returns 0, or -1 where an array does not fit."""
+def write(
+    module: Module, name: str, avals: Sequence[Aval], first_slot: int, slot_of: Callable[[Any], int]
+) -> None:
+    """Write the function `name(tuple, table)`; it returns 0, or -1 where an array does not fit.
+
+    `slot_of(x)` is the entry of the table that holds the address of a Python object: addresses
+    differ from process to process, and the code must not.
+    """
     code = Code(module, name, "ptr %arrays, ptr %table", "i32")
+    known: dict[Any, str] = {}
+
+    def address(x: Any) -> str:
+        if x not in known:
+            known[x] = _load(code, "ptr", "%table", 8 * slot_of(x))
+        return known[x]
+
+    for x in (np.ndarray, *[aval.dtype for aval in avals]):
+        address(x)
     for k, aval in enumerate(avals):
         item = _load(code, "ptr", "%arrays", TUPLE_ITEMS + 8 * k)
-        _check(code, "ptr", _load(code, "ptr", item, OBJECT_TYPE), _address(np.ndarray))
-        _check(code, "ptr", _load(code, "ptr", item, DESCRIPTION), _address(aval.dtype))
+        _check(code, "ptr", _load(code, "ptr", item, OBJECT_TYPE), address(np.ndarray))
+        _check(code, "ptr", _load(code, "ptr", item, DESCRIPTION), address(aval.dtype))
         _check(code, "i32", _load(code, "i32", item, NDIM), str(aval.ndim))
         flags = code.let(f"and i32 {_load(code, 'i32', item, FLAGS)}, {WANTED_FLAGS}")
         _check(code, "i32", flags, str(WANTED_FLAGS))
@@ -54,10 +69,6 @@ def _check(code: Code, type_: str, value: str, wanted: str) -> None:
     following = code.label("fits")
     code.line(f"br i1 {same}, label %{following}, label %misfit")
     code.begin(following)
-
-
-def _address(x: Any) -> str:
-    return f"inttoptr (i64 {id(x)} to ptr)"
 
 
 def function(address: int) -> Any:

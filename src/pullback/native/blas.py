@@ -29,8 +29,11 @@ def routine(dtype: DType) -> str:
     return "sgemm" if dtype.itemsize == 4 else "dgemm"
 
 
-def write_call(code: Code, step: Matmul, out: str, a: str, b: str) -> None:
-    """Write the call for one product; BLAS counts columns first, so that it computes b.T @ a.T."""
+def write_call(code: Code, step: Matmul, target: str, out: str, a: str, b: str) -> None:
+    """Write the call of the routine at `target` for one product.
+
+    BLAS counts columns first, so that it computes b.T @ a.T.
+    """
     dtype = step.out.dtype
     yes, no = (_byte(code, letter) for letter in "TN")
     sizes = {n: _integer(code, n) for n in (step.m, step.n, step.k)}
@@ -44,7 +47,6 @@ def write_call(code: Code, step: Matmul, out: str, a: str, b: str) -> None:
         sizes[step.n], sizes[step.m], sizes[step.k],
         scale, b, sizes[rows_b], a, sizes[rows_a], keep, out, sizes[step.n],
     ]  # fmt: skip
-    target = f"inttoptr (i64 {pointer(routine(dtype))} to ptr)"
     code.line(f"call void {target}({', '.join(f'ptr {a}' for a in args)})")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pullback.core.aval import Aval
 from pullback.core.graph import Graph
-from pullback.native import binding, blas, memory
+from pullback.native import binding, blas, cache, memory
 from pullback.native.code import Code, Module
 from pullback.native.emit import KernelWriter, has_gathers
 from pullback.native.engine import Compilation, Loaded
@@ -22,6 +22,7 @@ from pullback.native.tiles import TilesWriter
 from pullback.native.vectormath import define_used
 
 ERROR, ARENA, FIRST = 0, 1, 2
+"""Entries of the table of pointers; from FIRST on, those of the buffers."""
 
 
 class NativeProgram:
@@ -39,8 +40,9 @@ class NativeProgram:
         self.constants = {
             b: np.ascontiguousarray(b.value) for b in self.slots if b.kind == "constant"
         }
+        self.addresses: dict[Any, int] = {}  # entries after the buffers' for what lies elsewhere
         names, self.llvm = self._assemble()
-        self._code = Loaded(Compilation(self.llvm).object_file())
+        self._code = Loaded(_object_file(self.llvm))
         call = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
         self.segments = [call(self._code.address(s)) if isinstance(s, str) else s for s in names]
         alone = len(own) == len(self.lowered.results) and all(isinstance(s, str) for s in names)
@@ -80,13 +82,17 @@ class NativeProgram:
         self._segment(module, segments, pending)
         signature = [node.aval for node in self.graph.arguments]
         signature += [Aval(shape, dtype) for shape, dtype in self.made]
-        binding.write(module, "bind", signature, FIRST)
+        binding.write(module, "bind", signature, FIRST, self._slot_of)
         define_used(module)
         module.declarations["attributes"] = (
             'attributes #0 = { nounwind "prefer-vector-width"="512" }\n'
             "attributes #1 = { nounwind memory(none) }"
         )
         return segments, str(module)
+
+    def _slot_of(self, x: Any) -> int:
+        """Return the entry of the table for the address of a Python object or a routine's name."""
+        return self.addresses.setdefault(x, FIRST + len(self.slots) + len(self.addresses))
 
     def _segment(self, module: Module, segments: list[Any], steps: list[Any]) -> None:
         if not steps:
@@ -112,6 +118,7 @@ class NativeProgram:
 
     def _matmul(self, code: Code, step: Matmul, pointers: _Pointers) -> None:
         bases = [pointers.of(b) for b in (step.out, step.a, step.b)]
+        routine = pointers.slot(self._slot_of(blas.routine(step.out.dtype)))
         counters: list[str] = []
 
         def nest(depth: int) -> None:
@@ -128,9 +135,19 @@ class NativeProgram:
                     term = code.let(f"mul i64 {counters[loop]}, {stride}")
                     offset = code.let(f"add i64 {offset}, {term}")
                 moved.append(code.element(step.out.dtype, base, offset))
-            blas.write_call(code, step, *moved)
+            blas.write_call(code, step, routine, *moved)
 
         nest(0)
+
+
+def _object_file(assembly: str) -> bytes:
+    """Return the machine code of `assembly`, from the disk cache if it is there."""
+    name = cache.name_of(assembly)
+    code = cache.read(name)
+    if code is None:
+        code = Compilation(assembly).object_file()
+        cache.write(name, code)
+    return code
 
 
 class _Pointers:
@@ -167,12 +184,14 @@ class _Frame:
         self.program = program
         self.arena = np.empty(program.plan.size + memory.ALIGNMENT, np.uint8)
         self.error = np.zeros(1, np.int32)
-        self.table = np.zeros(FIRST + len(program.slots), np.uintp)
+        self.table = np.zeros(FIRST + len(program.slots) + len(program.addresses), np.uintp)
         base = self.arena.ctypes.data
         self.start = -base % memory.ALIGNMENT
         self.table[ERROR], self.table[ARENA] = self.error.ctypes.data, base + self.start
         for buffer, array in program.constants.items():
             self.table[program.slots[buffer]] = array.ctypes.data
+        for x, k in program.addresses.items():
+            self.table[k] = blas.pointer(x) if isinstance(x, str) else id(x)
         self.pointer = int(self.table.ctypes.data)
 
     def run(self, leaves: tuple[Any, ...]) -> list[Any]:
