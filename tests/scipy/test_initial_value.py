@@ -212,6 +212,19 @@ def test_arguments_that_do_not_fit_are_named(message):
         run(**changes)
 
 
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_a_right_side_may_branch_on_values(mode):
+    # the rate doubles at t = 1/2, so that y(1) = exp(-k / 2 - k)
+    def switched(t, y, k):
+        return -k * y if t < 0.5 else -2 * k * y
+
+    def final(k):
+        times = [0.5, 1.0]
+        return solve_ivp(switched, (0.0, 1.0), [1.0], t_eval=times, args=(k,), **TIGHT).y[0, -1]
+
+    np.testing.assert_allclose(pb.jacobian(final, mode=mode)(0.7), -1.5 * np.exp(-1.05), rtol=1e-7)
+
+
 def test_arguments_are_a_tuple_and_one_equation_may_return_a_number():
     with pytest.raises(TypeError, match=r"write args=\(k,\)"):
         pb.grad(lambda k: solve_ivp(decay, (0.0, 1.0), [1.0], args=k).y[0, -1])(1.0)

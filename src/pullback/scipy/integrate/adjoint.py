@@ -24,11 +24,14 @@ import scipy.integrate
 
 from pullback.core.aval import Aval
 from pullback.core.errors import ConfigError, DivergenceError, ShapeError, TracerError
+from pullback.core.graph import Graph
 from pullback.core.op import Op, call, define
 from pullback.core.tracer import Tracer
+from pullback.core.tracing import trace
 from pullback.ops.batching import batch_size, spread
 from pullback.ops.families import match
 from pullback.ops.values import as_array
+from pullback.passes import simplify
 from pullback.transform.batching import vmap
 from pullback.transform.forward import jvp
 from pullback.transform.reverse import vjp
@@ -71,7 +74,8 @@ def _integrate(y0: Any, times: Any, *parameters: Any, problem: Problem) -> Any:
         return np.broadcast_to(start, (len(times), *start.shape)).copy()
 
     def field(t: float, y: Any) -> Any:
-        slope = problem.field(t, y, *parameters)
+        time = np.asarray(t) if isinstance(problem.field, Graph) else t  # its quick path
+        slope = problem.field(time, y, *parameters)
         if isinstance(slope, Tracer):
             raise TracerError(
                 "the right side of the differential equation uses a traced value that is not among "
@@ -133,10 +137,9 @@ def _variational_rule(
     s0 = np.zeros_like(y0) if dy0 is None else dy0
     if dtimes is not None:  # a later start passes less of the way
         s0 = s0 - dtimes[0] * field(times[0], y0, *parameters)
-    directions = [dparameters[i] for i in moving]
-    states = solution_op(
-        np.concatenate([y0, s0]), times, *parameters, *directions, problem=problem.of(variational)
-    )
+    given = [*parameters, *(dparameters[i] for i in moving)]
+    together = _as_graph(variational, 2 * n, given)
+    states = solution_op(np.concatenate([y0, s0]), times, *given, problem=problem.of(together))
     s = states[:, n:]
     if dtimes is not None:
         s = s + dtimes[:, None] * _slopes(field, times, out, parameters)
@@ -157,12 +160,13 @@ def _adjoint_rule(
         return np.concatenate([slope, *back])
 
     sizes = [int(np.prod(np.shape(p))) for p in parameters]
+    backwards = problem.of(_as_graph(adjoint, 2 * n + sum(sizes), parameters))
     a, sums = ct[last], np.zeros(sum(sizes))
     arriving = np.zeros(n)
     for i in range(last, 0, -1):
         start = np.concatenate([out[i], a, sums])
         way = np.stack([times[i], times[i - 1]])
-        end = solution_op(start, way, *parameters, problem=problem.of(adjoint))[-1]
+        end = solution_op(start, way, *parameters, problem=backwards)[-1]
         arriving, sums = end[n : 2 * n], end[2 * n :]
         a = arriving + ct[i - 1]
     pieces = np.split(sums, np.cumsum(sizes)[:-1]) if sizes else []
@@ -173,6 +177,16 @@ def _adjoint_rule(
     of_times = np.sum(seen * _slopes(field, times, out, parameters), axis=1)
     found = [a, of_times, *cotangents]
     return [match(cotangent, x) for cotangent, x in zip(found, args, strict=True)]
+
+
+def _as_graph(field: Field, size: int, parameters: Sequence[Any]) -> Field:
+    """Return `field` as a graph, which runs with less overhead; itself where it needs values."""
+    avals = [Aval(p.shape, np.float64) for p in parameters]
+    try:
+        graph = trace(field, Aval((), np.float64), Aval((size,), np.float64), *avals)
+    except TracerError:  # an `if` on a value, which has one at every step
+        return field
+    return simplify(graph)
 
 
 def _slopes(field: Field, times: Any, states: Any, parameters: Sequence[Any]) -> Any:
