@@ -16,7 +16,8 @@ def report(program: Any) -> str:
     products: list[Matmul | Tiles] = [s for s in steps if isinstance(s, Matmul)]
     tiles: list[Matmul | Tiles] = [s for s in steps if isinstance(s, Tiles)]
     fallbacks = Counter(s.node.op.name for s in steps if isinstance(s, Python))
-    work = sum(map(_kernel_work, kernels)) + sum(map(_product_work, products + tiles))
+    bodies = [Kernel((s.m, s.n), s.body) for s in steps if isinstance(s, Tiles)]
+    work = sum(map(_kernel_work, kernels + bodies)) + sum(map(_product_work, products + tiles))
     outside = sum(b.nbytes for b in program.slots)
     lines = [
         f"{graph.name}: {sum(n.op is not None for n in graph.nodes)} operations",
