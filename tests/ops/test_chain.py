@@ -109,5 +109,11 @@ def test_slopes_called_bounded_are_finite_at_finite_numbers(function):
     assert "chain_product" not in names(graph), "declare it bounded"
 
 
+@pytest.mark.parametrize("factor", [2, 2.5, np.float32(3), np.array([1.0, 2.0, 0.0])])
+def test_a_known_finite_factor_needs_no_care(factor):
+    graph = pb.trace(pb.grad(lambda x: np.sum(np.cos(x * factor))), np.ones(3))
+    assert "chain_product" not in names(graph)
+
+
 def test_the_table_states_the_convention():
     assert "0" in OPS["chain_product"].undefined_at

@@ -24,16 +24,16 @@ _DENSE = frozenset({"sum", "broadcast_to", "reshape", "transpose", "astype"})
 _known: WeakKeyDictionary[Trace, dict[Node, bool]] = WeakKeyDictionary()
 
 
-def is_finite(x: np.ndarray[Any, Any]) -> bool:
-    """Whether no entry is infinite or NaN; may be False also where numbers are very large."""
+def is_finite(x: Any) -> bool:
+    """Whether a number, or every entry of an array, is; very large ones may be taken for not."""
     # the sum of squares is finite only if every entry is, and costs less than looking at each;
     # unlike dot, vdot does not warn of an overflow
-    return cmath.isfinite(np.vdot(x, x))
+    return cmath.isfinite(np.vdot(x, x) if x.__class__ is np.ndarray else x)
 
 
 def annihilating(cotangent: Any, slope: Any) -> Any:
     """Return `cotangent * slope`, and 0 where the cotangent is 0; for NumPy's own arrays."""
-    if is_finite(slope) if slope.__class__ is np.ndarray else cmath.isfinite(slope):
+    if is_finite(slope):
         return cotangent * slope
     return cotangent * np.where(np.equal(cotangent, 0), 0, slope)
 

@@ -19,7 +19,7 @@ from pullback.core.errors import DTypeError, ShapeError
 from pullback.core.op import Batch, Jvp, Notation, Op, Samples, Vjp, call, define, infix
 from pullback.core.tracer import Tracer
 from pullback.ops.batching import pointwise
-from pullback.ops.chain import annihilating, needs_no_care
+from pullback.ops.chain import annihilating, is_finite, needs_no_care
 
 Derivative = Callable[..., Any] | float | None
 Interval = tuple[float, float]
@@ -254,11 +254,12 @@ def chain(cotangent: Any, slope: Any, bounded: bool = False) -> Any:
 
     `bounded` says that the slope is finite wherever what it is computed from is.
     """
-    if slope.__class__ is float and isfinite(slope):
+    known = not isinstance(slope, Tracer)
+    if known and is_finite(slope):
         return cotangent * slope
-    if not (isinstance(cotangent, Tracer) or isinstance(slope, Tracer)):
+    if known and not isinstance(cotangent, Tracer):
         return annihilating(cotangent, slope)
-    if needs_no_care(cotangent, bounded):
+    if not known and needs_no_care(cotangent, bounded):
         return cotangent * slope
     return chain_product(cotangent, slope)
 
