@@ -176,6 +176,29 @@ def test_several_outputs_and_linear_algebra_are_examined():
     assert (diagnosis.first.kind, diagnosis.first.op) == ("backward", "sqrt")
 
 
+def test_code_that_works_in_place_is_examined():
+    def f(x):
+        y = x * 1.0
+        top = y[:2]
+        y[0] = np.sqrt(x[1])
+        return top
+
+    diagnosis = pb.diagnose(f, array(1, 0, 2))
+    assert diagnosis.value.tolist() == [0, 0]
+    assert (diagnosis.first.kind, diagnosis.first.op) == ("backward", "sqrt")
+
+
+def test_a_dead_layer_of_a_module_is_named_with_its_line():
+    model = pb.nn.Linear.create(pb.random.key(0), 2, 3)
+
+    def loss(model, x):
+        return np.sum(np.maximum(model(x) - 100.0, 0.0))
+
+    diagnosis = pb.diagnose(loss, model, np.ones((4, 2)))
+    assert (diagnosis.first.kind, diagnosis.first.op) == ("zero", "maximum")
+    assert "np.maximum(model(x) - 100.0" in diagnosis.first.place.code
+
+
 def test_an_overflow_is_a_bad_value():
     diagnosis = pb.diagnose(lambda x: np.sum(np.exp(x)), array(0, 1000))
     assert (diagnosis.first.kind, diagnosis.first.op) == ("forward", "exp")

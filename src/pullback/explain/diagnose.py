@@ -100,9 +100,11 @@ def diagnose(function: Callable[..., Any], *args: Any) -> Diagnosis:
         inputs[name] = x.node
         traced.append(x)
     with np.errstate(all="ignore"):
-        result = function(*pytree.unflatten(structure, traced))
-        outputs = [unwrap(out) for out in pytree.leaves(result)]
-        roots = [(x.node, np.ones_like(x.value)) for x in outputs if _on(tape, x)]
+        result = pytree.map(unwrap, function(*pytree.unflatten(structure, traced)))
+        outputs = [x for x in pytree.leaves(result) if _on(tape, x)]
+        for x in outputs:
+            x.refresh()
+        roots = [(x.node, np.ones_like(x.value)) for x in outputs]
         flow = flow_back(roots)
         gradients = {n: flow.cotangents.get(x, np.zeros_like(x.out)) for n, x in inputs.items()}
         stopped = [x for name, x in inputs.items() if state(gradients[name]) == "zero"]
