@@ -1,5 +1,6 @@
 """A checkpointed function has the derivatives of the plain one, and keeps its inputs only."""
 
+import gc
 import tracemalloc
 
 import numpy as np
@@ -244,3 +245,44 @@ def test_nested_halves_take_logarithmic_memory():
     full = pb.grad(deep(layers, 8))
     assert_equal(pb.grad(loss)(DEEP_W, DEEP_X), full(DEEP_W, DEEP_X))
     assert peak(pb.grad(loss), DEEP_W, DEEP_X) < peak(full, DEEP_W, DEEP_X) / 8
+
+
+def test_nothing_is_left_for_the_garbage_collector():
+    def run():
+        pb.grad(deep(pb.checkpoint(layers), 8))(DEEP_W, DEEP_X)
+        _, pullback = pb.vjp(nested(pb.checkpoint), X, W)
+        pullback(1.0)
+
+    run()
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        run()
+        assert tracemalloc.get_traced_memory()[0] - before < DEEP_X.nbytes
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+
+
+def test_tensors_and_functions_with_rules_of_their_own():
+    @pb.custom_vjp
+    def cube(x):
+        return x**3
+
+    cube.defvjp(lambda x: (x**3, x), lambda x, ct: (ct * 3 * x * x,))
+    f = pb.checkpoint(lambda x: np.sin(cube(x)) * np.linalg.norm(x))
+    plain = pb.grad(lambda x: np.sum(np.sin(x**3) * np.linalg.norm(x)))(X)
+    assert_close(pb.grad(lambda x: np.sum(f(x)))(X), plain)
+    x = pb.Tensor(X)
+    np.sum(f(x)).backward()
+    assert_close(x.grad, plain)
+
+
+def test_factorisations_with_several_results():
+    def f(x):
+        u, s, vt = np.linalg.svd(x @ x.T + np.eye(3))
+        return np.sum(u * s * vt.T) + np.linalg.slogdet(x @ x.T)[1]
+
+    assert_close(pb.grad(pb.checkpoint(f))(X), pb.grad(f)(X))

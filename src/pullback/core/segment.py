@@ -10,6 +10,7 @@ Segments nest: restoring one leaves those inside it dropped.
 from __future__ import annotations
 
 import itertools
+import weakref
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,6 @@ from pullback.core.tracer import Tracer
 
 if TYPE_CHECKING:
     from pullback.core.tape import Tape, TapeNode
-
-    Entry = tuple["TapeNode", list["TapeNode | None"], list[Any]]
 
 runs = itertools.count(1)
 current: ContextVar[Scope | None] = ContextVar("current", default=None)
@@ -64,37 +63,39 @@ class Scope:
 
 
 class Segment:
-    """Nodes of one tape in the order of recording, and the values they need from outside."""
+    """What a checkpointed function recorded on one tape.
+
+    Its nodes know it and keep it alive; it knows them weakly, so that a tape never is a cycle.
+    """
 
     def __init__(self, level: float, parent: Segment | None) -> None:
         self.parent = parent
+        self.recipe = Recipe(weakref.ref(self))
+        self.inputs: dict[int, Any] = {}
         self._level = level
-        self._visit: Scope | None = None
-        self._entries: list[Entry | Segment] = []
-        self._inputs: dict[TapeNode, Any] = {}
-        self._used_outside: set[TapeNode] = set()
         self._constants: dict[int, TapeNode] = {}
+        self._visit: Scope | None = None
         if parent is not None:
-            parent._entries.append(self)
+            parent.recipe.steps.append(self.recipe)
 
     # recording
 
     def add(self, node: TapeNode) -> None:
         """Append `node`, which was just computed."""
         node.segment = self
-        pairs = zip(node.args, node.parents, strict=True)
-        sources = [self._constant(a) if parent is None else parent for a, parent in pairs]
-        for source, value in zip(sources, node.args, strict=True):
+        sources: list[int | None] = []
+        for value, parent in zip(node.args, node.parents, strict=True):
+            source = self._constant(value) if parent is None else parent
             if source is not None:
                 self._need(source, value)
-        kept = [a if s is None else None for a, s in zip(node.args, sources, strict=True)]
-        self._entries.append((node, sources, kept))
+            sources.append(None if source is None else source.order)
+        self.recipe.steps.append(Step(node, sources))
 
     def add_constant(self, node: TapeNode) -> None:
         """Append a `node` that is piecewise constant: computed again, but not differentiated."""
         out = node.out
-        for a, parent in zip(node.args, node.parents, strict=True):
-            if a is out and parent is not None:  # stop_gradient
+        for value, parent in zip(node.args, node.parents, strict=True):
+            if value is out and parent is not None:  # stop_gradient
                 self._constants[id(out)] = parent
                 return
         if isinstance(out, Tracer) or (isinstance(out, np.ndarray) and out.base is None):
@@ -108,16 +109,17 @@ class Segment:
         return found if found is not None and found.out is value else None
 
     def _need(self, node: TapeNode, value: Any) -> None:
-        """Make sure that the value of `node` is at hand when this segment is restored."""
+        """Make sure that the value of `node` is at hand when this segment is entered."""
         owner = node.segment
-        if owner is self or node in self._inputs:
+        if owner is self or node.order in self.inputs:
             return
         if self.holds(owner):
             while owner is not None and owner is not self:
-                owner._used_outside.add(node)
+                owner.recipe.outputs.add(node.order)
                 owner = owner.parent
             return
-        self._inputs[node] = value
+        self.inputs[node.order] = value
+        self.recipe.inputs.append(node.order)
         if self.parent is not None:
             self.parent._need(node, value)
 
@@ -132,11 +134,8 @@ class Segment:
     def drop(self) -> None:
         """Forget the values of the nodes, and what the segments inside took from them."""
         self._constants.clear()
-        for entry in self._entries:
-            if isinstance(entry, Segment):
-                entry._inputs = dict.fromkeys(entry._inputs)
-            else:
-                entry[0].args = entry[0].out = None
+        for step in self.recipe.steps:
+            step.forget()
 
     def enter(self) -> None:
         """Compute the values of the nodes again; what is done until `leave` is itself a segment.
@@ -148,8 +147,7 @@ class Segment:
         self._visit = Scope(self._level)
         self._visit.__enter__()
         run = next(runs)
-        values = {node: again(value, run) for node, value in self._inputs.items()}
-        self._replay(values, keep=True)
+        self.recipe.follow({n: again(value, run) for n, value in self.inputs.items()}, keep=True)
 
     def leave(self) -> None:
         """Drop the values again."""
@@ -158,22 +156,66 @@ class Segment:
         self._visit = None
         self.drop()
 
-    def _replay(self, values: dict[TapeNode, Any], keep: bool) -> None:
-        """Fill `values` from those of the inputs; with `keep`, give the nodes theirs back."""
-        for entry in self._entries:
-            if isinstance(entry, Segment):
-                inner = {node: values[node] for node in entry._inputs}
-                if keep:
-                    entry._inputs = dict(inner)
-                entry._replay(inner, keep=False)
-                values.update((node, inner[node]) for node in entry._used_outside)
+
+class Step:
+    """How to compute one node again; values are known by the `order` of their nodes."""
+
+    __slots__ = ("_constants", "_node", "_op", "_order", "_params", "_sources")
+
+    def __init__(self, node: TapeNode, sources: list[int | None]) -> None:
+        assert node.op is not None
+        self._node = weakref.ref(node)
+        self._order, self._op, self._params = node.order, node.op, node.params
+        self._sources = sources
+        pairs = zip(node.args, sources, strict=True)
+        self._constants = [value if s is None else None for value, s in pairs]
+
+    def follow(self, values: dict[int, Any], keep: bool) -> None:
+        """Add the value to `values`; with `keep`, give it back to the node."""
+        pairs = zip(self._constants, self._sources, strict=True)
+        args = [constant if s is None else values[s] for constant, s in pairs]
+        out = values[self._order] = self._op(*args, **self._params)
+        node = self._node()
+        if keep and node is not None:
+            node.args, node.out = args, out
+
+    def forget(self) -> None:
+        """Take the values from the node."""
+        node = self._node()
+        if node is not None:
+            node.args = node.out = None
+
+
+class Recipe:
+    """How to compute a segment again: its steps, and the recipes of the segments inside it."""
+
+    def __init__(self, segment: weakref.ref[Segment]) -> None:
+        self.steps: list[Step | Recipe] = []
+        self.inputs: list[int] = []
+        self.outputs: set[int] = set()
+        self._segment = segment
+
+    def follow(self, values: dict[int, Any], keep: bool) -> None:
+        """Add the values of the steps to `values`, of segments inside only what is used outside.
+
+        With `keep`, give them back to the nodes, and to the segments inside their inputs.
+        """
+        for step in self.steps:
+            if isinstance(step, Step):
+                step.follow(values, keep)
                 continue
-            node, sources, kept = entry
-            assert node.op is not None
-            args = [k if s is None else values[s] for k, s in zip(kept, sources, strict=True)]
-            out = values[node] = node.op(*args, **node.params)
-            if keep:
-                node.args, node.out = args, out
+            inner = {n: values[n] for n in step.inputs}
+            segment = step._segment()
+            if keep and segment is not None:
+                segment.inputs = dict(inner)
+            step.follow(inner, keep=False)
+            values.update((n, inner[n]) for n in step.outputs)
+
+    def forget(self) -> None:
+        """Take from the segment what it took from the one around it."""
+        segment = self._segment()
+        if segment is not None:
+            segment.inputs = dict.fromkeys(segment.inputs)
 
 
 def move(segment: Segment | None, target: Segment | None) -> Segment | None:

@@ -32,7 +32,7 @@ class TapeNode:
     None while that segment is dropped.
     """
 
-    __slots__ = ("args", "op", "order", "out", "params", "parents", "segment")
+    __slots__ = ("__weakref__", "args", "op", "order", "out", "params", "parents", "segment")
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class TapeNode:
 
     def release(self) -> None:
         """Let go of the values and of the history: the backward pass has gone by for good."""
-        self.args, self.out, self.parents = (), None, ()
+        self.args, self.out, self.parents, self.segment = (), None, (), None
 
 
 class TapeTracer(Tracer):
