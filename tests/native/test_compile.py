@@ -250,3 +250,31 @@ def test_zero_sizes_and_empty_reductions():
         strict=True,
     ):
         np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((3, 20, 9), (3, 9, 7)),
+        ((3, 20, 9), (9, 7)),
+        ((2, 1, 20, 9), (3, 9, 33)),
+        ((20, 9), (3, 9, 7)),
+    ],
+)
+@pytest.mark.parametrize("transposed", ["neither", "first", "second"])
+def test_products_in_a_batch_join_with_what_follows(first, second, transposed):
+    x, y = RNG.normal(size=first), RNG.normal(size=second)
+    if transposed == "first":
+        x = np.ascontiguousarray(x.mT)
+    if transposed == "second":
+        y = np.ascontiguousarray(y.mT)
+
+    def attention(x, y):
+        x = np.swapaxes(x, -1, -2) if transposed == "first" else x
+        y = np.swapaxes(y, -1, -2) if transposed == "second" else y
+        return np.tanh(x @ y + 1).sum(axis=-1), x @ y
+
+    compiled = pb.compile(attention)
+    for got, wanted in zip(compiled(x, y), attention(x, y), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-13)
+    assert "by a library" in compiled.report()

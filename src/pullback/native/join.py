@@ -15,7 +15,6 @@ from pullback.native.loops import (
     Step,
     Store,
     Tiles,
-    affine,
     identity,
     linear,
     loads_of,
@@ -40,7 +39,7 @@ def join_products(steps: Sequence[Step]) -> list[Step]:
 
 
 def _is_ours(step: Matmul) -> bool:
-    return not step.batch and step.m * step.n * step.k <= LARGEST_OWN
+    return step.m * step.n * step.k <= LARGEST_OWN
 
 
 def _reader(steps: Sequence[Step], at: int) -> int | None:
@@ -51,7 +50,7 @@ def _reader(steps: Sequence[Step], at: int) -> int | None:
         step = steps[k]
         if product.out not in step.buffers():
             continue
-        if not isinstance(step, Kernel) or step.sizes != (product.m, product.n):
+        if not isinstance(step, Kernel) or step.sizes != (*product.batch, product.m, product.n):
             return None
         here = linear(identity(step.sizes), step.sizes)
         places = [
@@ -71,7 +70,8 @@ def _written_between(steps: Sequence[Step], start: int, end: int) -> set[Buffer]
 
 def _tiles(product: Matmul, steps: Sequence[Step], reader: int | None) -> Tiles:
     element = Product(product.out.dtype)
-    place = affine(0, {0: product.n if product.m > 1 else 0, 1: 1 if product.n > 1 else 0})
+    sizes = (*product.batch, product.m, product.n)
+    place = linear(identity(sizes), sizes)
     body: list[Store | Reduce] = []
     readers = [s for s in steps if s is not product and product.out in s.buffers()]
     taken_in = steps[reader] if reader is not None else None
@@ -85,5 +85,6 @@ def _tiles(product: Matmul, steps: Sequence[Step], reader: int | None) -> Tiles:
         body.extend(replaced(s, take_in) for s in taken_in.body)
     return Tiles(
         product.a, product.b, product.m, product.n, product.k,
-        product.a_transposed, product.b_transposed, element, tuple(body),
+        product.a_transposed, product.b_transposed, product.batch, product.offsets[1:], element,
+        tuple(body),
     )  # fmt: skip

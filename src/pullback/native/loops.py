@@ -289,9 +289,9 @@ class Python:
 
 @dataclass(frozen=True, slots=True)
 class Tiles:
-    """A matrix product by loops of our own, and what is done with each element of it.
+    """Matrix products by loops of our own, and what is done with each element of them.
 
-    As Matmul without a batch; `body` counts rows as loop 0 and columns as loop 1.
+    As Matmul; `body` counts in the loops of the batch, then the rows, then the columns.
     """
 
     a: Buffer
@@ -301,8 +301,15 @@ class Tiles:
     k: int
     a_transposed: bool
     b_transposed: bool
+    batch: tuple[int, ...]
+    offsets: tuple[Affine, Affine]
     product: Product
     body: tuple[Statement, ...]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The loops of the body."""
+        return (*self.batch, self.m, self.n)
 
     def buffers(self) -> list[Buffer]:
         """Return the buffers that are read or written."""
@@ -317,7 +324,8 @@ class Tiles:
             f"{x}{'.T' if t else ''}"
             for x, t in ((self.a, self.a_transposed), (self.b, self.b_transposed))
         )
-        head = f"for i0 < {self.m}, i1 < {self.n}, with {a} @ {b} over {self.k}:"
+        loops = ", ".join(f"i{k} < {n}" for k, n in enumerate(self.sizes))
+        head = f"for {loops}, with {a} @ {b} over {self.k}:"
         return "\n".join([head, *[f"  {s}" for s in self.body]])
 
 

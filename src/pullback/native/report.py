@@ -16,7 +16,7 @@ def report(program: Any) -> str:
     products: list[Matmul | Tiles] = [s for s in steps if isinstance(s, Matmul)]
     tiles: list[Matmul | Tiles] = [s for s in steps if isinstance(s, Tiles)]
     fallbacks = Counter(s.node.op.name for s in steps if isinstance(s, Python))
-    bodies = [Kernel((s.m, s.n), s.body) for s in steps if isinstance(s, Tiles)]
+    bodies = [Kernel(s.sizes, s.body) for s in steps if isinstance(s, Tiles)]
     work = sum(map(_kernel_work, kernels + bodies)) + sum(map(_product_work, products + tiles))
     outside = sum(b.nbytes for b in program.slots)
     lines = [
@@ -46,4 +46,4 @@ def _kernel_work(kernel: Kernel) -> int:
 
 
 def _product_work(step: Matmul | Tiles) -> int:
-    return 2 * step.m * step.n * step.k * math.prod(getattr(step, "batch", ()))
+    return 2 * step.m * step.n * step.k * math.prod(step.batch)

@@ -9,6 +9,7 @@ matrix multiplication", 2008).
 from __future__ import annotations
 
 import functools
+from contextlib import ExitStack
 
 from pullback.native.code import Code, Module, number, type_of
 from pullback.native.emit import BodyWriter, has_gathers, signature_of
@@ -17,7 +18,7 @@ from pullback.native.loops import Reduce, Tiles
 
 
 class TilesWriter(BodyWriter):
-    """Writes one product, with its body, as a function of the pointers to its buffers."""
+    """Writes products, with their body, as a function of the pointers to its buffers."""
 
     def __init__(self, module: Module, step: Tiles, name: str) -> None:
         parameters, pointers = signature_of(step.buffers(), has_gathers(step.body))
@@ -40,13 +41,23 @@ class TilesWriter(BodyWriter):
                 self.fill(s)
         self.panel = code.room(self.dtype, step.k * self.width)
         self.tile = code.room(self.dtype, self.rows * self.width)
+        with ExitStack() as nest:
+            self.batch = [nest.enter_context(code.loop(n)) for n in step.batch]
+            self.counters, self.offsets = self.batch, {}
+            a_at, b_at = map(self.offset, step.offsets)
+            self.a = code.element(self.dtype, self.pointers[step.a], a_at)
+            self.b = code.element(self.dtype, self.pointers[step.b], b_at)
+            self._product()
+        code.finish()
+
+    def _product(self) -> None:
+        code, step = self.code, self.step
         full, rest = divmod(step.n, self.width)
         if full:
             with code.loop(full) as j:
                 self._panel(code.let(f"mul nuw nsw i64 {j}, {self.width}"), self.width)
         if rest:
             self._panel(str(full * self.width), rest)
-        code.finish()
 
     def _panel(self, column: str, width: int) -> None:
         code, step = self.code, self.step
@@ -64,22 +75,26 @@ class TilesWriter(BodyWriter):
     def _copy_panel(self, column: str, width: int) -> None:
         """Copy the columns of a panel, so that each row lies together, filled up with zeros."""
         code, step = self.code, self.step
-        b = self.pointers[step.b]
         padded = -(-width // self.lanes) * self.lanes
-        with code.loop(step.k) as k:
-            target = code.let(f"mul nuw nsw i64 {k}, {self.width}")
-            with code.loop(width) as c:
-                j = code.let(f"add nuw nsw i64 {column}, {c}")
-                source = (
-                    self._place(j, step.k, k) if step.b_transposed else self._place(k, step.n, j)
-                )
-                value = code.load(self.dtype, code.element(self.dtype, b, source))
-                to = code.let(f"add nuw nsw i64 {target}, {c}")
-                code.store(self.dtype, value, code.element(self.dtype, self.panel, to))
-            for missing in range(width, padded):
-                to = code.let(f"add nuw nsw i64 {target}, {missing}")
-                place = code.element(self.dtype, self.panel, to)
-                code.store(self.dtype, number(0, self.dtype), place)
+
+        def copy(k: str, c: str) -> None:
+            j = code.let(f"add nuw nsw i64 {column}, {c}")
+            source = self._place(j, step.k, k) if step.b_transposed else self._place(k, step.n, j)
+            value = code.load(self.dtype, code.element(self.dtype, self.b, source))
+            at = code.element(self.dtype, self.panel, self._place(k, self.width, c))
+            code.store(self.dtype, value, at)
+
+        if step.b_transposed:  # what is read lies together
+            with code.loop(width) as c, code.loop(step.k) as k:
+                copy(k, c)
+        else:
+            with code.loop(step.k) as k, code.loop(width) as c:
+                copy(k, c)
+        if padded > width:
+            with code.loop(step.k) as k, code.loop(padded - width) as missing:
+                c = code.let(f"add nuw nsw i64 {missing}, {width}")
+                at = code.element(self.dtype, self.panel, self._place(k, self.width, c))
+                code.store(self.dtype, number(0, self.dtype), at)
 
     def _place(self, major: str, length: int, minor: str) -> str:
         start = self.code.let(f"mul nuw nsw i64 {major}, {length}")
@@ -88,10 +103,9 @@ class TilesWriter(BodyWriter):
     def _tile(self, row: str, rows: int, column: str, width: int, direct: bool) -> None:
         code, step = self.code, self.step
         vectors = -(-width // self.lanes)
-        a = self.pointers[step.a]
 
         def turn(k: str, sums: list[str]) -> list[str]:
-            base, length = (self.pointers[step.b], step.n) if direct else (self.panel, self.width)
+            base, length = (self.b, step.n) if direct else (self.panel, self.width)
             start = self._place(k, length, column if direct else "0")
             at = code.element(self.dtype, base, start)
             right = [self._vector(at, q * self.lanes) for q in range(vectors)]
@@ -101,7 +115,7 @@ class TilesWriter(BodyWriter):
                 place = (
                     self._place(k, step.m, i) if step.a_transposed else self._place(i, step.k, k)
                 )
-                left = self._splat(code.load(self.dtype, code.element(self.dtype, a, place)))
+                left = self._splat(code.load(self.dtype, code.element(self.dtype, self.a, place)))
                 for q in range(vectors):
                     new.append(self._fused(left, right[q], sums[r * vectors + q]))
             return new
@@ -118,6 +132,7 @@ class TilesWriter(BodyWriter):
         with code.loop(rows) as down, code.loop(width) as along:
             self.known, self.offsets = {}, {}
             self.counters = [
+                *self.batch,
                 code.let(f"add nuw nsw i64 {row}, {down}"),
                 code.let(f"add nuw nsw i64 {column}, {along}"),
             ]
