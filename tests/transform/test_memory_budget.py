@@ -1,5 +1,7 @@
 """grad(..., memory_budget=): what it takes, what it gives, what it refuses."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -94,6 +96,23 @@ def test_other_transformations_go_through():
     )
     graph = pb.trace(budgeted, WEIGHTS, X)
     np.testing.assert_array_equal(graph(WEIGHTS, X), plain(WEIGHTS, X))
+
+
+def test_forward_mode_over_it_takes_twice_the_memory_and_not_all():
+    x = np.tile(X, (50, 1))
+
+    def peak(**options):
+        gradient = pb.grad(loss, 1, **options)
+        gradient(WEIGHTS, x)
+        tracemalloc.start()
+        try:
+            pb.jvp(lambda x: gradient(WEIGHTS, x), (x,), (x,))
+            return tracemalloc.get_traced_memory()[1] / x.nbytes
+        finally:
+            tracemalloc.stop()
+
+    assert peak() > 45
+    assert peak(memory_budget=8 * x.nbytes) < 20
 
 
 def test_the_gradient_of_a_graph_is_a_graph():

@@ -159,11 +159,31 @@ class Graph:
     def run(self, leaves: Sequence[Any]) -> list[Any]:
         """Compute the results from the flat list of arguments, unchecked."""
         if self._captures or any(isinstance(leaf, Tracer) for leaf in leaves):
-            values = self.evaluate(leaves)
-            return [values[node] for node in self.results]
+            return self._follow(leaves)
         if self._program is None:
             self._program = Program(self)
         return self._program(leaves)
+
+    def _follow(self, leaves: Sequence[Any]) -> list[Any]:
+        """Compute the results node by node, and let go of each value after its last use."""
+        values: dict[Node, Any] = dict(zip(self.arguments, leaves, strict=True))
+        for node in self.nodes:
+            if node.op is not None:
+                values[node] = node.op(*[values[i] for i in node.inputs], **node.params)
+                for i in self._dying.get(node, ()):
+                    del values[i]
+            elif node.value is not None:
+                values[node] = node.value
+        return [values[node] for node in self.results]
+
+    @cached_property
+    def _dying(self) -> dict[Node, list[Node]]:
+        kept = set(self.results)
+        last = {i: node for node in self.nodes for i in node.inputs if i not in kept}
+        found: dict[Node, list[Node]] = {}
+        for i, node in last.items():
+            found.setdefault(node, []).append(i)
+        return found
 
     def evaluate(self, leaves: Sequence[Any]) -> dict[Node, Any]:
         """Compute every node from the flat list of arguments, one by one."""
