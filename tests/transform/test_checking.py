@@ -41,3 +41,67 @@ def test_a_rule_wrong_only_at_second_order_is_found():
 def test_unknown_modes_are_refused():
     with pytest.raises(pb.errors.ConfigError, match="'fwd' and/or 'rev'"):
         pb.check_grads(np.sin, (1.0,), modes=("forward",))
+
+
+def slightly_wrong(error):
+    """The cube with a derivative that is wrong by `error`."""
+
+    @pb.custom_jvp
+    def f(x):
+        return x**3
+
+    f.defjvp(lambda p, t: (f(*p), (3.0 * p[0] ** 2 + error) * t[0]))
+    return f
+
+
+def test_the_complex_step_finds_what_central_differences_cannot_see():
+    f = slightly_wrong(1e-6)
+    pb.check_grads(f, (2.0,), order=1, method="central")
+    for method in ("auto", "complex-step"):
+        with pytest.raises(pb.errors.GradientError):
+            pb.check_grads(f, (2.0,), order=1, method=method)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        np.abs,
+        lambda x: np.linalg.norm(x),
+        lambda x: np.real(np.conjugate(1j * x) * 1j) * x,
+        lambda x: np.arctan2(x, 1.0 + x),
+        lambda x: np.real(np.fft.fft(x)),
+        lambda x: np.maximum(x, 1.0) ** 2,
+        lambda x: np.sort(x) * x,
+        lambda x: pb.pure_callback(np.sin, x, x, jvp=lambda t, out, x: t[0] * np.cos(x)),
+    ],
+)
+def test_functions_that_are_not_analytic_or_refuse_complex_numbers_fall_back(function):
+    pb.check_grads(function, (np.array([0.3, -1.5, 2.0]),), order=2)
+
+
+def test_a_gradient_of_zero_is_not_excused_by_a_complex_step_of_zero():
+    @pb.custom_jvp
+    def modulus(x):
+        return np.abs(x)
+
+    modulus.defjvp(lambda p, t: (modulus(*p), 0.0 * t[0]))
+    with pytest.raises(pb.errors.GradientError):
+        pb.check_grads(modulus, (2.0,), order=1)
+
+
+def test_the_complex_step_serves_where_central_differences_drown_in_rounding():
+    def f(x):
+        return 1e8 + np.sin(x)
+
+    pb.check_grads(f, (0.5,), order=1, method="complex-step")
+    with pytest.raises(pb.errors.GradientError):
+        pb.check_grads(f, (0.5,), order=1, method="central", eps=1e-6)
+
+
+def test_methods_that_do_not_exist_or_do_not_apply_are_refused():
+    with pytest.raises(pb.errors.ConfigError, match="complex-step"):
+        pb.check_grads(np.sin, (1.0,), method="complex")
+    with pytest.raises(pb.errors.ConfigError, match="real args"):
+        pb.check_grads(np.sin, (1.0 + 2.0j,), method="complex-step")
+    with pytest.raises(pb.errors.ConfigError, match="real values"):
+        pb.check_grads(np.fft.fft, (np.ones(3),), method="complex-step")
