@@ -101,6 +101,23 @@ def test_forward_mode_second_derivatives_and_vmap():
     assert_close(each(loss(three)), each(loss(plain_loop)))
 
 
+def test_the_gradient_of_a_batch_of_loops_keeps_the_snapshots_of_the_batch():
+    x = RNG.normal(size=(100, 200))
+    runs = 0
+
+    def step(x, r):
+        nonlocal runs
+        runs += 1
+        return np.sin(x) * r
+
+    def total(loop):
+        return lambda x, r: np.sum(pb.vmap(lambda x: loop(step, x, 11, r))(x))
+
+    found = pb.grad(total(three), (0, 1))(x, 1.1)
+    assert runs == 11 + fewest_extra_steps(11, 3)
+    assert_close(found, pb.grad(total(plain_loop), (0, 1))(x, 1.1))
+
+
 def test_a_pullback_can_be_called_twice():
     _, pullback = pb.vjp(loss(three), STATE, *ARGS)
     assert_close(pullback(1.0), pullback(1.0))

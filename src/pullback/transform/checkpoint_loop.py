@@ -16,10 +16,13 @@ import numpy as np
 
 from pullback.core import pytree
 from pullback.core.aval import aval_of
+from pullback.core.batch import BatchTrace
 from pullback.core.errors import ConfigError, NotDifferentiableError, ShapeError
 from pullback.core.segment import again, runs
 from pullback.core.tape import Tape
-from pullback.core.tracer import highest_trace
+from pullback.core.tracer import Tracer, highest_trace
+from pullback.ops.batching import batch_size, spread_to
+from pullback.transform.batching import vmap
 from pullback.transform.custom import custom_vjp
 from pullback.transform.inputs import flat_arrays
 from pullback.transform.reverse import vjp
@@ -37,8 +40,8 @@ def checkpointed_loop(
     it runs the step as few times as is possible so. Without `snapshots` they are as many as let no
     step run more than three times: about sqrt(2 count). What the derivative is wanted of must be in
     `state` or `args`; a step that closes over it raises NotDifferentiableError. A step must not
-    assign into its state in place (NumPy says so: it is read-only). Other transformations see a
-    plain loop.
+    assign into its state in place (NumPy says so: it is read-only). vmap runs a step for all
+    examples at once, forward mode sees a plain loop.
     Raises ConfigError for a count or a number of snapshots that makes no sense, TreeError and
     ShapeError where a step changes the form of the state.
 
@@ -61,18 +64,40 @@ def checkpointed_loop(
         new = pytree.match(form, step(pytree.unflatten(form, leaves), *given), "step(state)")
         return [_unchanged(a, b) for a, b in zip(new, leaves, strict=True)]
 
-    if count == 0 or not isinstance(highest_trace([*leaves, *parameters]), Tape):
-        for _ in range(count):
-            leaves = flat_step(leaves, parameters)
-        return pytree.unflatten(form, leaves)
-    loop = custom_vjp(lambda leaves, parameters: _advance(flat_step, leaves, parameters, count))
+    return pytree.unflatten(form, _loop(flat_step, leaves, parameters, count, spare))
 
-    def forward(leaves: Sequence[Any], parameters: Sequence[Any]) -> tuple[Any, _Reversal]:
-        reversal = _Reversal(flat_step, leaves, parameters, count, spare)
+
+def _loop(step: Step, leaves: Any, parameters: Any, count: int, snapshots: int) -> Any:
+    """Return the leaves of the state after `count` steps, by the trace that they are in."""
+    top = highest_trace([*leaves, *parameters])
+    if isinstance(top, BatchTrace):
+        return _for_each_example(top, step, leaves, parameters, count, snapshots)
+    if count == 0 or not isinstance(top, Tape):
+        return _advance(step, leaves, parameters, count)
+    loop = custom_vjp(lambda leaves, parameters: _advance(step, leaves, parameters, count))
+
+    def forward(leaves: Any, parameters: Any) -> tuple[Any, _Reversal]:
+        reversal = _Reversal(step, leaves, parameters, count, snapshots)
         return reversal.out, reversal
 
     loop.defvjp(forward, lambda reversal, cotangent: reversal.pull_back(cotangent))
-    return pytree.unflatten(form, loop(leaves, parameters))
+    return loop(leaves, parameters)
+
+
+def _for_each_example(
+    trace: BatchTrace, step: Step, leaves: Any, parameters: Any, count: int, snapshots: int
+) -> Any:
+    """Return the leaves of the state after a loop whose steps do all examples at once."""
+    arrays = [*leaves, *parameters]
+    mine = [isinstance(x, Tracer) and x.context is trace for x in arrays]
+    batched = [m and bool(x.node) for x, m in zip(arrays, mine, strict=True)]
+    values = [x.value if m else x for x, m in zip(arrays, mine, strict=True)]
+    n = len(leaves)
+    if any(batched):
+        values[:n] = spread_to(batch_size(values, batched), values[:n], batched[:n])
+        step = vmap(step, ([0] * n, [0 if b else None for b in batched[n:]]))
+    out = _loop(step, values[:n], values[n:], count, snapshots)
+    return [trace.wrap(x, any(batched)) for x in out]
 
 
 def extra_steps(count: int, snapshots: int) -> int:
