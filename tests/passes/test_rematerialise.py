@@ -43,17 +43,19 @@ def assert_equal(a, b):
 PLAIN = peak(pb.grad(chain), WEIGHTS, X)
 
 
-@pytest.mark.parametrize("share", [0.4, 0.2, 0.15])
-def test_a_chain_stays_within_its_budget_with_the_same_gradient(share):
-    budget = int(PLAIN * share)
+@pytest.mark.parametrize(("layers", "share"), [(16, 0.45), (16, 0.3)])
+def test_a_chain_stays_within_its_budget_with_the_same_gradient(layers, share):
+    args = WEIGHTS[:layers], X
+    budget = int(peak(pb.grad(chain), *args) * share)
     gradient = pb.grad(chain, memory_budget=budget)
-    assert peak(gradient, WEIGHTS, X) <= budget
-    assert_equal(gradient(WEIGHTS, X), pb.grad(chain)(WEIGHTS, X))
+    assert peak(gradient, *args) <= budget
+    assert_equal(gradient(*args), pb.grad(chain)(*args))
 
 
-def test_a_fifth_of_the_memory_takes_at_most_one_more_forward_part():
+def test_a_fifth_of_the_memory_of_64_layers_takes_at_most_one_more_forward_part():
     graph = pb.trace(pb.value_and_grad(chain), WEIGHTS, X)
     rewritten = rematerialise(graph, PLAIN // 5)
+    assert peak(rewritten, WEIGHTS, X) <= PLAIN // 5
 
     def products(graph):
         return sum(node.op is not None and node.op.name == "matmul" for node in graph.nodes)
@@ -78,14 +80,14 @@ def test_a_budget_that_suffices_leaves_the_graph_as_it_is():
 
 
 def test_the_error_names_a_budget_that_is_feasible():
+    args = WEIGHTS[:32], X
     with pytest.raises(pb.errors.ConfigError, match="memory_budget: expected at least") as error:
-        pb.grad(chain, memory_budget="1KB")(WEIGHTS, X)
+        pb.grad(chain, memory_budget="1KB")(*args)
     least = int(re.search(r"at least (\d+) bytes", str(error.value))[1])
-    assert least < PLAIN / 8
-    gradient = pb.grad(chain, memory_budget=least)
-    assert_equal(gradient(WEIGHTS, X), pb.grad(chain)(WEIGHTS, X))
+    assert least < PLAIN / 10
+    assert_equal(pb.grad(chain, memory_budget=least)(*args), pb.grad(chain)(*args))
     with pytest.raises(pb.errors.ConfigError):
-        pb.grad(chain, memory_budget=int(0.95 * least))(WEIGHTS, X)
+        pb.grad(chain, memory_budget=int(0.95 * least))(*args)
 
 
 def residual(weights, x):
