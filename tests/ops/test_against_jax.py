@@ -63,6 +63,7 @@ def others(jax):
         "discrete_astype": lambda x, dtype: x.astype(dtype),
         "cholesky": jnp.linalg.cholesky,
         "cofactor": lambda a: det(a)[..., None, None] * jnp.linalg.inv(a).mT,
+        "chain_product": jnp.multiply,
         "complex_absolute": jnp.abs,
         "concatenate": lambda *xs, axis: jnp.concatenate(xs, axis),
         "einsum": lambda *xs, operands, result: jnp.einsum(",".join(operands) + "->" + result, *xs),
