@@ -12,7 +12,9 @@ from pullback.native.loops import Affine, Gather, Place, affine, linear
 if TYPE_CHECKING:
     from pullback.native.lower import Lowering
 
-VIEWS = {"reshape", "transpose", "broadcast_to", "flip", "stop_gradient", "positive"}
+VIEWS = {
+    "reshape", "transpose", "broadcast_to", "flip", "stop_gradient", "positive", "recompute",
+}  # fmt: skip
 
 
 def broadcast(place: Place, shape: Sequence[int]) -> Place:
@@ -25,7 +27,7 @@ def source(node: Node, place: Place) -> tuple[Node, Place] | None:
     """Return the input and the place in it that `node` shows at `place`; None for no view."""
     assert node.op is not None
     x, name = node.inputs[0], node.op.name
-    if name in ("stop_gradient", "positive"):
+    if name in ("stop_gradient", "positive", "recompute"):
         return x, place
     if name == "transpose":
         axes = node.params["axes"]
