@@ -4,10 +4,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
+from processes import interruptible, wait_for_text
 
 pd = pytest.importorskip("pandas")
 
@@ -78,20 +78,12 @@ def test_resume_continues_bitwise(tmp_path):
 
 
 def test_ctrl_c_ends_with_a_checkpoint_and_says_how_to_go_on(tmp_path):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pullback.cli.main", "train", "houses-generated", "--epochs",
-         "100000", "--out", "run"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )  # fmt: skip
-    metrics = tmp_path / "run" / "metrics.csv"
-    deadline = time.time() + 60
-    while not metrics.exists() or not metrics.read_text():
-        assert time.time() < deadline
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
+    command = [sys.executable, "-m", "pullback.cli.main", "train", "houses-generated"]
+    command += ["--epochs", "100000", "--out", "run"]
+    with interruptible(command, cwd=tmp_path) as process:
+        wait_for_text(tmp_path / "run" / "metrics.csv", process)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert "pullback train --resume run" in said
     assert "Traceback" not in said

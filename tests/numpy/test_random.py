@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
+import pullback as pb
 from pullback import random
 from pullback.core.errors import DTypeError, ShapeError
 
@@ -123,3 +124,42 @@ def test_bad_arguments_are_named() -> None:
         random.randint(key, (), 0, 3, np.float32)
     with pytest.raises(ValueError, match="minval < maxval"):
         random.randint(key, (), 3, 3)
+
+
+DRAWS = {
+    "split": lambda k: pb.random.split(k, 3),
+    "fold_in": lambda k: pb.random.fold_in(k, 3),
+    "bits": lambda k: pb.random.bits(k, (2, 3), np.uint64),
+    "uniform": lambda k: pb.random.uniform(k, (3,), np.float64, -1.0, 2.0),
+    "normal": lambda k: pb.random.normal(k, (3,)),
+    "bernoulli": lambda k: pb.random.bernoulli(k, 0.3, (5,)),
+    "permutation": lambda k: pb.random.permutation(k, 5),
+    "permutation of rows": lambda k: pb.random.permutation(k, np.arange(6.0).reshape(3, 2)),
+    "randint": lambda k: pb.random.randint(k, (3,), 0, 10),
+}
+
+
+@pytest.mark.parametrize("name", DRAWS)
+def test_keys_may_be_traced_and_mapped(name):
+    draw, key = DRAWS[name], pb.random.key(3)
+    np.testing.assert_array_equal(pb.trace(draw, key)(key), draw(key))
+    keys = pb.random.split(key, 4)
+    np.testing.assert_array_equal(pb.vmap(draw)(keys), np.stack(list(map(draw, keys))))
+    np.testing.assert_allclose(pb.compile(draw)(key), draw(key), rtol=1e-6)
+
+
+def test_a_scan_draws_its_own_numbers():
+    def walk(key):
+        def step(carry, t):
+            place, key = carry
+            place = place + pb.random.normal(pb.random.fold_in(key, t), (), np.float64)
+            return (place, key), place
+
+        return pb.scan(step, (np.float64(0.0), key), np.arange(4))[1]
+
+    key = pb.random.key(1)
+    wanted = np.cumsum(
+        [pb.random.normal(pb.random.fold_in(key, t), (), np.float64) for t in range(4)]
+    )
+    np.testing.assert_allclose(pb.trace(walk, key)(key), wanted)
+    np.testing.assert_allclose(walk(key), wanted)

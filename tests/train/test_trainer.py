@@ -1,14 +1,15 @@
 """Training: it learns, it resumes bitwise, and a kill leaves a good checkpoint."""
 
+import contextlib
 import csv
 import os
 import signal
-import subprocess
 import sys
 import time
 
 import numpy as np
 import pytest
+from processes import interruptible, wait_for_text
 
 import pullback as pb
 from pullback.core.errors import CheckpointError, ConfigError, DivergenceError, ShapeError
@@ -90,29 +91,21 @@ t.make().fit(t.moons(), epochs=100000, out={out!r}, **t.FIT)
 """
 
 
-def start(tmp_path):
-    folder = os.path.dirname(__file__)
+@contextlib.contextmanager
+def running(tmp_path):
+    """A process that trains without end, after its first epoch, and the folder of its run."""
     out = tmp_path / "run"
-    process = subprocess.Popen(
-        [sys.executable, "-c", SCRIPT.format(folder=folder, out=str(out))],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stderr=subprocess.PIPE,
-    )
-    deadline = time.time() + 60
-    while not (out / "metrics.csv").exists() or not (out / "metrics.csv").read_text():
-        assert process.poll() is None, process.stderr.read().decode()
-        assert time.time() < deadline
-        time.sleep(0.02)
-    return process, out
+    script = SCRIPT.format(folder=os.path.dirname(__file__), out=str(out))
+    with interruptible([sys.executable, "-c", script]) as process:
+        wait_for_text(out / "metrics.csv", process)
+        yield process, out
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.013, 0.1])
 def test_a_kill_leaves_a_checkpoint_that_resumes_bitwise(tmp_path, delay):
-    process, out = start(tmp_path)
-    time.sleep(delay)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stderr.close()
+    with running(tmp_path) as (process, out):
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
     done = checkpoint.read_info(out / "checkpoint.safetensors")["epoch"]
     assert done >= 1
     resumed, straight = make(), make()
@@ -122,11 +115,11 @@ def test_a_kill_leaves_a_checkpoint_that_resumes_bitwise(tmp_path, delay):
 
 
 def test_ctrl_c_leaves_a_valid_checkpoint(tmp_path):
-    process, out = start(tmp_path)
-    process.send_signal(signal.SIGINT)
-    assert process.wait() != 0
-    assert b"KeyboardInterrupt" in process.stderr.read()
-    process.stderr.close()
+    with running(tmp_path) as (process, out):
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode != 0
+        assert "KeyboardInterrupt" in said
     assert checkpoint.read_info(out / "checkpoint.safetensors")["epoch"] >= 1
 
 

@@ -22,14 +22,14 @@ class Initialiser(Protocol):
 
     def __call__(
         self, key: Key, shape: tuple[int, ...], fan_in: int, fan_out: int, dtype: DTypeLike
-    ) -> NDArray[Any]:
+    ) -> Any:
         """Return an array of `shape` and `dtype`."""
         ...
 
 
 def glorot_uniform(
     key: Key, shape: tuple[int, ...], fan_in: int, fan_out: int, dtype: DTypeLike = np.float32
-) -> NDArray[Any]:
+) -> Any:
     """Xavier/Glorot: uniform on (-a, a) with a = sqrt(6 / (fan_in + fan_out)).
 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
@@ -43,7 +43,7 @@ def glorot_uniform(
 
 def glorot_normal(
     key: Key, shape: tuple[int, ...], fan_in: int, fan_out: int, dtype: DTypeLike = np.float32
-) -> NDArray[Any]:
+) -> Any:
     """Xavier/Glorot: normal with variance 2 / (fan_in + fan_out).
 
     Source: Glorot and Bengio, AISTATS 2010, equation 12.
@@ -56,7 +56,7 @@ def glorot_normal(
 
 def he_uniform(
     key: Key, shape: tuple[int, ...], fan_in: int, fan_out: int, dtype: DTypeLike = np.float32
-) -> NDArray[Any]:
+) -> Any:
     """He/Kaiming, for ReLU: uniform on (-a, a) with a = sqrt(6 / fan_in), variance 2 / fan_in.
 
     Source: He, Zhang, Ren and Sun, "Delving deep into rectifiers", ICCV 2015, equation 10.
@@ -69,7 +69,7 @@ def he_uniform(
 
 def he_normal(
     key: Key, shape: tuple[int, ...], fan_in: int, fan_out: int, dtype: DTypeLike = np.float32
-) -> NDArray[Any]:
+) -> Any:
     """He/Kaiming, for ReLU: normal with variance 2 / fan_in.
 
     Source: He, Zhang, Ren and Sun, "Delving deep into rectifiers", ICCV 2015, equation 10.
@@ -82,7 +82,7 @@ def he_normal(
 
 def lecun_uniform(
     key: Key, shape: tuple[int, ...], fan_in: int, fan_out: int, dtype: DTypeLike = np.float32
-) -> NDArray[Any]:
+) -> Any:
     """LeCun: uniform on (-a, a) with a = sqrt(3 / fan_in), variance 1 / fan_in.
 
     Source: LeCun, Bottou, Orr and Müller, "Efficient BackProp", 1998, section 4.6.
@@ -95,7 +95,7 @@ def lecun_uniform(
 
 def lecun_normal(
     key: Key, shape: tuple[int, ...], fan_in: int, fan_out: int, dtype: DTypeLike = np.float32
-) -> NDArray[Any]:
+) -> Any:
     """LeCun: normal with variance 1 / fan_in.
 
     Source: LeCun, Bottou, Orr and Müller, "Efficient BackProp", 1998, section 4.6.
@@ -114,7 +114,7 @@ def normal(
     dtype: DTypeLike = np.float32,
     *,
     std: float = 0.01,
-) -> NDArray[Any]:
+) -> Any:
     """Return normal numbers with standard deviation `std`, whatever the fans.
 
     Set `std` with `functools.partial`.
@@ -133,7 +133,7 @@ def uniform(
     dtype: DTypeLike = np.float32,
     *,
     limit: float = 0.05,
-) -> NDArray[Any]:
+) -> Any:
     """Return numbers uniform on (-limit, limit), whatever the fans.
 
     Set `limit` with `functools.partial`.
@@ -146,7 +146,7 @@ def uniform(
 
 def zeros(
     key: Key, shape: tuple[int, ...], fan_in: int, fan_out: int, dtype: DTypeLike = np.float32
-) -> NDArray[Any]:
+) -> Any:
     """Return zeros: for biases; hidden weights would all stay equal.
 
     >>> zeros(random.key(0), (2,), 4, 2)
@@ -169,11 +169,11 @@ INITIALISERS: dict[str, Initialiser] = {
 """The initialisers by name."""
 
 
-def _uniform(key: Key, shape: tuple[int, ...], limit: float, dtype: DTypeLike) -> NDArray[Any]:
+def _uniform(key: Key, shape: tuple[int, ...], limit: float, dtype: DTypeLike) -> Any:
     return random.uniform(key, shape, dtype, -limit, limit)
 
 
-def _normal(key: Key, shape: tuple[int, ...], std: float, dtype: DTypeLike) -> NDArray[Any]:
+def _normal(key: Key, shape: tuple[int, ...], std: float, dtype: DTypeLike) -> Any:
     return np.asarray(std * random.normal(key, shape, dtype))
 
 

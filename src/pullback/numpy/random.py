@@ -5,6 +5,8 @@ A key is a uint32 array of shape (2,). Nothing is hidden: the same key gives the
 implementation and `jax_threefry_partitionable=True` (the default since JAX 0.5), so element i of an
 array depends on the key and on i only, never on the size of the array.
 
+Keys may be traced: so drawing runs under trace and vmap, in scans and compiled.
+
 Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
 
@@ -15,11 +17,13 @@ import operator
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
+from pullback.core.dispatch import functions
 from pullback.core.errors import DTypeError, ShapeError
+from pullback.core.tracer import Tracer
 
-Key = NDArray[np.uint32]
+Key = Any  # an array of two uint32, which may be traced
 Shape = int | tuple[int, ...]
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -56,12 +60,15 @@ def fold_in(key: Key, n: int) -> Key:
     >>> fold_in(key(0), 3)
     array([2467461003, 3840466878], dtype=uint32)
     """
-    number = np.array([_integer(n, "n") & 0xFFFF_FFFF], dtype=np.uint32)
-    high, low = _threefry(_checked(key), np.zeros_like(number), number)
+    if isinstance(n, Tracer):
+        number = np.reshape(n, (1,)).astype(np.uint32)
+    else:
+        number = np.array([_integer(n, "n") & 0xFFFF_FFFF], dtype=np.uint32)
+    high, low = _threefry(_checked(key), np.zeros(1, np.uint32), number)
     return np.concatenate([high, low])
 
 
-def bits(key: Key, shape: Shape = (), dtype: DTypeLike = np.uint32) -> NDArray[Any]:
+def bits(key: Key, shape: Shape = (), dtype: DTypeLike = np.uint32) -> Any:
     """Return uniformly distributed bits: unsigned integers of `shape` and `dtype`.
 
     Raises DTypeError if `dtype` is not an unsigned integer type.
@@ -75,8 +82,8 @@ def bits(key: Key, shape: Shape = (), dtype: DTypeLike = np.uint32) -> NDArray[A
     sizes = _shape(shape)
     high, low = _threefry(_checked(key), *_counts(math.prod(sizes)))
     if kind.itemsize == 8:
-        return np.asarray((high.astype(kind) << kind.type(32)) | low).reshape(sizes)
-    return (high ^ low).astype(kind, copy=False).reshape(sizes)
+        return _array((high.astype(kind) << kind.type(32)) | low).reshape(sizes)
+    return _array((high ^ low).astype(kind)).reshape(sizes)
 
 
 def uniform(
@@ -85,10 +92,10 @@ def uniform(
     dtype: DTypeLike = np.float32,
     minval: ArrayLike = 0.0,
     maxval: ArrayLike = 1.0,
-) -> NDArray[Any]:
+) -> Any:
     """Return numbers uniform on [minval, maxval) of `shape` and floating `dtype`.
 
-    The bits fill the mantissa of a number in [1, 2), from which 1 is taken.
+    As many bits as the mantissa has, as a fraction.
 
     >>> uniform(key(0), (2,)).round(4)
     array([0.9477, 0.9786], dtype=float32)
@@ -97,12 +104,12 @@ def uniform(
     mantissa = np.finfo(kind).nmant
     unsigned = np.dtype(_UNSIGNED[kind.itemsize])
     word = bits(key, shape, unsigned) >> unsigned.type(8 * kind.itemsize - mantissa)
-    unit = (word | np.ones((), kind).view(unsigned)).view(kind) - kind.type(1)
-    low, high = np.asarray(minval, kind), np.asarray(maxval, kind)
-    return np.asarray(np.maximum(low, unit * (high - low) + low))
+    unit = word.astype(kind) * kind.type(2.0**-mantissa)  # exact
+    low, high = (_array(end).astype(kind) for end in (minval, maxval))
+    return _array(np.maximum(low, unit * (high - low) + low))
 
 
-def normal(key: Key, shape: Shape = (), dtype: DTypeLike = np.float32) -> NDArray[Any]:
+def normal(key: Key, shape: Shape = (), dtype: DTypeLike = np.float32) -> Any:
     """Return standard normal numbers of `shape` and floating `dtype`: sqrt(2) erfinv(u).
 
     >>> normal(key(0), (2,)).round(3)
@@ -114,23 +121,23 @@ def normal(key: Key, shape: Shape = (), dtype: DTypeLike = np.float32) -> NDArra
     low = np.nextafter(kind.type(-1), kind.type(0))
     u = uniform(key, shape, kind, low, kind.type(1))
     # SciPy has erfinv for float32 and float64 only; float16 goes through float32.
-    return np.asarray(kind.type(math.sqrt(2)) * np.asarray(erfinv(u)).astype(kind))
+    return _array(kind.type(math.sqrt(2)) * _array(erfinv(u)).astype(kind))
 
 
-def bernoulli(key: Key, p: ArrayLike = 0.5, shape: Shape | None = None) -> NDArray[np.bool_]:
+def bernoulli(key: Key, p: ArrayLike = 0.5, shape: Shape | None = None) -> Any:
     """Return booleans of `shape` (that of `p` if None) that are True with probability `p`.
 
     >>> bernoulli(key(0), 0.4, (4,))
     array([False, False,  True, False])
     """
-    chance = np.asarray(p)
+    chance = _array(p)
     # As in JAX, `p` chooses the precision; a Python number is taken as float32.
     kind = np.dtype(np.float32) if type(p) in (int, float) else chance.dtype
     sizes = chance.shape if shape is None else _shape(shape)
-    return np.asarray(uniform(key, sizes, kind) < chance.astype(kind))
+    return _array(uniform(key, sizes, kind) < chance.astype(kind))
 
 
-def permutation(key: Key, x: int | ArrayLike) -> NDArray[Any]:
+def permutation(key: Key, x: int | ArrayLike) -> Any:
     """Return a random order of range(x) if `x` is an integer, else of the rows of `x`.
 
     Sorts by random 32-bit words, as often as makes ties harmless.
@@ -138,20 +145,18 @@ def permutation(key: Key, x: int | ArrayLike) -> NDArray[Any]:
     >>> permutation(key(0), 5)
     array([0, 1, 4, 3, 2])
     """
-    rows = np.asarray(x)
+    rows = _array(x)
     if rows.ndim == 0:
         rows = np.arange(_integer(x, "x"))
     n = len(rows)
-    order = np.arange(n)
+    order: Any = np.arange(n)
     for _ in range(math.ceil(3 * math.log(max(1, n)) / math.log(0xFFFF_FFFF))):
         key, subkey = split(key)
-        order = order[np.argsort(bits(subkey, (n,)), kind="stable")]
-    return np.asarray(rows[order])
+        order = _take(order, np.argsort(bits(subkey, (n,)), kind="stable"))
+    return _array(_take(rows, order))
 
 
-def randint(
-    key: Key, shape: Shape, minval: int, maxval: int, dtype: DTypeLike = np.int64
-) -> NDArray[Any]:
+def randint(key: Key, shape: Shape, minval: int, maxval: int, dtype: DTypeLike = np.int64) -> Any:
     """Return integers of `shape` and `dtype`, uniform on [minval, maxval).
 
     Two words of 32 or 64 bits make each integer, so the bias of the remainder is negligible.
@@ -183,36 +188,29 @@ def randint(
         carry = unsigned.type(half * half % 2 ** (8 * unsigned.itemsize) % width)
         span = unsigned.type(width)
         lower = (higher % span * carry + lower % span) % span
-    return np.asarray(np.array([low], kind) + lower.astype(kind)).reshape(sizes)
+    return _array(np.array([low], kind) + lower.astype(kind)).reshape(sizes)
 
 
-def _threefry(
-    key: Key, high: NDArray[np.uint32], low: NDArray[np.uint32]
-) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+def _threefry(key: Key, high: Any, low: Any) -> tuple[Any, Any]:
     """Encrypt the counters (high, low) with `key`: 20 rounds, a key injection after every 4."""
     keys = (key[0], key[1], key[0] ^ key[1] ^ _PARITY)
     x, y = high + keys[0], low + keys[1]
-    spare = np.empty_like(y)
     for block in range(5):
         for distance in _ROTATIONS[block % 2]:
-            x += y
-            np.right_shift(y, np.uint32(32 - distance), out=spare)
-            y <<= np.uint32(distance)
-            y |= spare
-            y ^= x
-        x += keys[(block + 1) % 3]
-        y += keys[(block + 2) % 3]
-        y += np.uint32(block + 1)
+            x = x + y
+            y = ((y << np.uint32(distance)) | (y >> np.uint32(32 - distance))) ^ x
+        x = x + keys[(block + 1) % 3]
+        y = y + keys[(block + 2) % 3] + np.uint32(block + 1)
     return x, y
 
 
-def _counts(n: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+def _counts(n: int) -> tuple[Any, Any]:
     count = np.arange(n, dtype=np.uint64)
     return (count >> np.uint64(32)).astype(np.uint32), count.astype(np.uint32)
 
 
 def _checked(key: Key) -> Key:
-    found = np.asarray(key)
+    found: Any = _array(key)
     if found.dtype != np.uint32:
         raise DTypeError(
             f"key: expected uint32, got {found.dtype}. Make one with pb.random.key(seed)."
@@ -223,6 +221,15 @@ def _checked(key: Key) -> Key:
             "Take one row of what pb.random.split returns."
         )
     return found
+
+
+def _array(x: Any) -> Any:
+    return x if isinstance(x, Tracer) else np.asarray(x)
+
+
+def _take(rows: Any, order: Any) -> Any:
+    """Return rows[order], also where the order is traced and the rows are not."""
+    return functions[np.take](rows, order, axis=0) if isinstance(order, Tracer) else rows[order]
 
 
 def _integer(value: Any, name: str) -> int:

@@ -40,8 +40,8 @@ class Trainer:
     """Trains `model`, a pytree that is called as a function, by minibatches.
 
     `loss(outputs, targets)` is a function or a name in `nn.LOSSES`, `metric` one in `METRICS` or
-    None. `l2` adds l2/2 times the sum of squared weights (not of biases) to the loss. A step runs as
-    machine code, or with `compiled=False` by NumPy. After `fit`, `model` is the trained one.
+    None. `l2` adds l2/2 times the sum of squared weights (not of biases) to the loss. A step runs
+    as machine code, or with `compiled=False` by NumPy. After `fit`, `model` is the trained one.
     Raises ConfigError for unknown names.
 
     >>> import numpy as np, pullback as pb
