@@ -10,7 +10,7 @@ import math
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 import pullback.numpy.random as random
 from pullback.core.errors import ConfigError
