@@ -123,6 +123,14 @@ def test_ctrl_c_leaves_a_valid_checkpoint(tmp_path):
     assert checkpoint.read_info(out / "checkpoint.safetensors")["epoch"] >= 1
 
 
+def test_machine_code_and_numpy_train_alike():
+    compiled, interpreted = make(), make(compiled=False)
+    for trainer in (compiled, interpreted):
+        trainer.fit(moons(), epochs=3, **FIT)
+    for a, b in zip(*(pb.tree.leaves(t.model) for t in (compiled, interpreted)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
 def test_callbacks_see_every_batch():
     recorder = Recorder()
     make().fit(moons(), epochs=2, callbacks=[recorder], **FIT)

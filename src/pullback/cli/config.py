@@ -44,6 +44,7 @@ class Config:
     l2: float
     seed: int
     validation: float
+    compiled: bool = True
 
     def __post_init__(self) -> None:
         _one_of("--task", self.task, ("auto", "regression", "classification"))

@@ -43,6 +43,9 @@ def train(
     l2: Annotated[float, typer.Option(help="Weight decay: l2/2 times the squared weights.")] = 0.0,
     validation: Annotated[float, typer.Option(help="Share of rows held out.")] = 0.2,
     seed: Annotated[int, typer.Option(help="Seed of split, weights and order.")] = 0,
+    compiled: Annotated[
+        bool, typer.Option("--compile/--no-compile", help="Run steps as machine code, or by NumPy.")
+    ] = True,
     out: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
     resume: Annotated[
         Path | None,
@@ -74,6 +77,7 @@ def train(
         l2=l2,
         seed=seed,
         validation=validation,
+        compiled=compiled,
     )
     folder = out or _free_folder(source)
     for name in ("checkpoint.safetensors", "config.json"):
@@ -146,6 +150,7 @@ def _run(config: Config, folder: Path, resuming: bool) -> None:
         config.make_optimizer(len(data.train)),
         metric=metric,
         l2=config.l2,
+        compiled=config.compiled,
     )
 
     class WriteConfig(Callback):

@@ -20,7 +20,6 @@ from pullback.core.errors import (
 )
 from pullback.core.graph import Graph
 from pullback.core.tracing import trace
-from pullback.native.program import NativeProgram
 from pullback.nn.losses import LOSSES, l2_penalty
 from pullback.numpy import random
 from pullback.optim.optimizer import Optimizer
@@ -243,7 +242,11 @@ class Trainer:
         graph = self._steps.get(key)
         if graph is None:
             graph = simplify(trace(self._update, self.model, self.state, x, t))
-            self._steps[key] = graph.run_by(NativeProgram) if self.compiled else graph
+            if self.compiled:
+                from pullback.native.program import NativeProgram
+
+                graph.run_by(NativeProgram)
+            self._steps[key] = graph
         return graph
 
     def _update(self, model: Any, state: Any, x: Any, t: Any) -> Any:
@@ -275,6 +278,7 @@ class Trainer:
             "loss": self.loss_name,
             "metric": self.metric_name,
             "l2": self.l2,
+            "compiled": self.compiled,
         }
 
     def _restore(self, folder: Path, origin: dict[str, Any]) -> None:
