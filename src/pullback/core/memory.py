@@ -18,16 +18,19 @@ Owners = Mapping["Node", frozenset["Node"]]
 _ALIGNMENT = 64
 _VIEWS = {"transpose", "broadcast_to", "flip", "item", "recompute", "stop_gradient"}
 _FRESH = {"argmax", "argmin", "argsort", "concatenate", "cumprod", "cumsum", "max", "min", "pad"}
-_FRESH |= {"prod", "scatter_add", "setitem", "sum", "where"}
+_FRESH |= {"prod", "roll", "scatter_add", "setitem", "sum", "where"}
+_COMPUTED = {"cholesky", "correlate", "det", "fft", "ifft", "inv", "irfft", "pinv", "qr", "rfft"}
+_COMPUTED |= {"slogdet", "solve", "svd"}  # fresh too, but with memory for the work itself
 """Operations, besides ufuncs, of which it is known where their results live; others may do both."""
 
 
 def is_fresh(node: Node) -> bool:
     """Whether the value of `node` surely has memory of its own."""
     op = node.op
-    if op is None or isinstance(op.forward, np.ufunc) or _is_one_of(_FRESH, op):
+    if op is None or isinstance(op.forward, np.ufunc) or _is_one_of(_FRESH | _COMPUTED, op):
         return True
-    return op is OPS["getitem"] and len(node.inputs) > 1  # by arrays: a copy
+    several = len(node.inputs) > 1  # getitem by arrays copies, einsum of several multiplies
+    return several and _is_one_of({"getitem", "einsum"}, op)
 
 
 def is_view(node: Node) -> bool:
@@ -59,9 +62,9 @@ def own_bytes(node: Node) -> int:
 def scratch_bytes(node: Node) -> int:
     """Return the bytes that computing `node` may need besides, as long as it runs."""
     op = node.op
-    if op is None or is_fresh(node) or is_view(node) or op is OPS["reshape"]:
+    if op is None or isinstance(op.forward, np.ufunc) or is_view(node):
         return 0
-    return nbytes(node)
+    return 0 if _is_one_of(_FRESH | {"getitem", "reshape"}, op) else nbytes(node)
 
 
 def owners(nodes: Sequence[Node]) -> Owners:

@@ -116,10 +116,10 @@ class _Rewrite:
         position = self.forward.position.get(node)
         if position is None or node in self.kept:
             return self.once[node]
-        if position < self.current.start <= self.forward.last_use[node]:
-            return self._outside(node, self.current)  # kept at the cut
         leaf = self.leaf_at[position]
         if position < self.current.start:
+            if self.forward.is_used_in(node, self.current):
+                return self._outside(node, self.current)  # kept at the cut
             self.current = leaf
         return self._values(leaf)[node]
 

@@ -38,7 +38,7 @@ class Forward:
         self.position = {node: k for k, node in enumerate(self.nodes)}
         self.backward = [n for n in graph.nodes if n.op is not None and n not in self.position]
         self.needed = self._needed()
-        self.last_use = self._last_use()
+        self._uses = self._found_uses()
         self._filled = list(accumulate(own_bytes(n) * (n in self.needed) for n in self.nodes))
         self._crossing = self._crossing_bytes()
 
@@ -54,23 +54,27 @@ class Forward:
                     pending.extend(i for i in node.inputs if i in self.position)
         return needed
 
-    def _last_use(self) -> dict[Node, int]:
-        """Return the last position where the forward part uses each node, also through views."""
-        last = dict(self.position)
+    def _found_uses(self) -> dict[Node, list[int]]:
+        """Return the positions where the forward part uses each node, also through views."""
+        uses: dict[Node, list[int]] = {node: [] for node in self.nodes}
         for k, node in reversed(list(enumerate(self.nodes))):
-            until = last[node] if is_view(node) else k
+            places = [k, *uses[node]] if is_view(node) else [k]
             for i in node.inputs:
-                if i in last:
-                    last[i] = max(last[i], until)
-        return last
+                if i in uses:
+                    uses[i] += places
+        return uses
+
+    def is_used_in(self, node: Node, stretch: Stretch) -> bool:
+        """Whether `stretch` uses the value of `node`."""
+        return any(stretch.start <= k < stretch.end for k in self._uses[node])
 
     def _crossing_bytes(self) -> list[int]:
         """Return for each position the bytes that a cut before it keeps."""
         change = [0] * (len(self.nodes) + 1)
         for k, node in enumerate(self.nodes):
-            if self.last_use[node] > k:
-                change[k + 1] += own_bytes(node)
-                change[self.last_use[node] + 1] -= own_bytes(node)
+            last = max(self._uses[node], default=k)
+            change[k + 1] += own_bytes(node)
+            change[last + 1] -= own_bytes(node)
         return list(accumulate(change))
 
     def leaves(self, counts: Sequence[int]) -> list[Stretch]:
