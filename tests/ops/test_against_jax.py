@@ -14,7 +14,8 @@ greater_equal heaviside hypot imag isfinite isinf isnan less less_equal log log1
 logaddexp logaddexp2 logical_and logical_not logical_or logical_xor matmul maximum minimum multiply
 negative nextafter not_equal positive power rad2deg radians real reciprocal remainder rint sign
 signbit sin sinh sqrt square subtract tan tanh trunc where
-bitwise_and bitwise_or bitwise_xor invert left_shift right_shift
+bitwise_and bitwise_count bitwise_or bitwise_xor gcd invert lcm ldexp left_shift right_shift
+searchsorted
 all any argmax argmin broadcast_to cumprod cumsum flip max min prod roll sum transpose
 """
 LIKE_SCIPY = """
@@ -37,6 +38,10 @@ REASONS = {
     "convolve": "in tests/scipy/test_signal.py",
     "solve_tridiagonal": "in tests/scipy/test_spline.py",
     "solve_ivp": "against closed forms in tests/scipy/test_initial_value.py",
+    "correlate": "in tests/ops/test_convolution.py",
+    "exponent": "of np.frexp; in tests/ops and the table of NumPy's functions",
+    "recompute": "the identity",
+    "roots": "in another order; in tests/ops/test_polynomial.py",
     "item": "picks one result of an operation with several; tested with custom rules",
     "spacing": "not in JAX; piecewise constant",
     "stop_gradient": "jax.lax.stop_gradient; tested in tests/transform/test_custom.py",
@@ -67,6 +72,7 @@ def others(jax):
         "complex_absolute": jnp.abs,
         "concatenate": lambda *xs, axis: jnp.concatenate(xs, axis),
         "einsum": lambda *xs, operands, result: jnp.einsum(",".join(operands) + "->" + result, *xs),
+        **{name: getattr(jnp.fft, name) for name in ("fft", "ifft", "rfft", "irfft")},
         "getitem": lambda x, *arrays, index: x[index.fill(arrays)],
         "expm": jax.scipy.linalg.expm,
         "hermitian": lambda a, lower: (a + a.mT) / 2,

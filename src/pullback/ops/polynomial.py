@@ -125,7 +125,9 @@ def _all_roots(p: Any) -> Any:
     companion = np.zeros((*p.shape[:-1], n, n), p.dtype)
     companion[..., 0, :] = -p[..., 1:] / p[..., :1]
     companion[..., np.arange(1, n), np.arange(n - 1)] = 1
-    return np.linalg.eigvals(companion).astype(dtype)
+    found = np.linalg.eigvals(companion).astype(dtype)
+    last = np.argsort(found == 0, axis=-1, kind="stable")  # np.roots puts roots at 0 at the end
+    return np.take_along_axis(found, last, axis=-1)
 
 
 def _values(p: Any, x: Any) -> Any:
