@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS ?= app,dev
+WORKERS ?= auto
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
@@ -39,7 +40,7 @@ types: $(VENV)/.$(EXTRAS)
 	$(BIN)/mypy
 
 test: lint types
-	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --cov --cov-report=term:skip-covered
 
 slow: $(VENV)/.$(EXTRAS)
 	$(BIN)/python -m pytest -m slow
@@ -50,6 +51,9 @@ format: $(VENV)/.$(EXTRAS)
 
 bench: $(VENV)/.$(EXTRAS)
 	$(BIN)/python benchmarks/eager_overhead.py
+	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/sparse_jacobian.py
+	$(BIN)/python benchmarks/memory_budget.py
 
 clean:
 	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache .coverage

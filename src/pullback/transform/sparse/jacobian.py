@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from pullback.core.errors import ConfigError, GradientError, NotDifferentiableError, ShapeError
 from pullback.core.graph import Graph
 from pullback.core.tracing import trace
+from pullback.native.program import NativeProgram
 from pullback.passes.simplify import simplify
 from pullback.transform.batching import vmap
 from pullback.transform.forward import jvp
@@ -247,7 +248,7 @@ class _Products:
             fixed, directions = given[: len(arrays)], given[len(arrays) :]
             return vmap(lambda *seed: product(fixed, seed))(*directions)
 
-        self._graph = simplify(trace(batched, *arrays, *self._batches[0]))
+        self._graph = simplify(trace(batched, *arrays, *self._batches[0])).run_by(NativeProgram)
 
     def __call__(self, arrays: Sequence[Any]) -> list[Any]:
         """Return the products, one matrix of as many rows as the seeds have."""
