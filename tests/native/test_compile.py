@@ -67,6 +67,27 @@ def test_each_signature_is_compiled_once():
     assert traced == [(2,), (3,), (2,)]
 
 
+def test_a_call_like_the_last_one_and_one_unlike_it_are_told_apart():
+    total = pb.compile(lambda *trees: sum(np.sum(x) for x in pb.tree.leaves(trees)))
+    a, b = np.ones(3), np.full(3, 2.0)
+    calls = [
+        (a, b),
+        (a,),
+        (a, b, a),
+        ({"k": a}, b),
+        ({"k": a}, b),
+        ({"l": a}, b),
+        (a, [b, a]),
+        (a, b),
+    ]
+    calls += [(a.astype(np.float32), b), (np.ones((3, 1)), b), (a[::2], b), (2.0, b), (a, b)]
+    for args in calls:
+        for _ in range(2):
+            assert total(*args) == sum(np.sum(x) for x in pb.tree.leaves(args))
+    with pytest.raises(TypeError, match="argument"):
+        pb.compile(lambda x: x)()
+
+
 def test_python_numbers_never_widen():
     scaled = pb.compile(lambda x, k: x * k)
     assert scaled(np.ones(2, np.float32), 0.5).dtype == np.float32

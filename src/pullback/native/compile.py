@@ -30,8 +30,13 @@ class Compiled:
         self.static_argnums = tuple(static_argnums)
         self._programs: dict[Any, tuple[Any, pytree.Structure]] = {}
         self._last: Any = None
+        self._quick: Callable[[tuple[Any, ...]], Any] = _nothing
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not kwargs:
+            results = self._quick(args)
+            if results is not None:
+                return results
         fixed, moving = self._split(args)
         leaves, structure = pytree.flatten((moving, kwargs))
         if any(isinstance(x, Tracer) for x in leaves):
@@ -97,7 +102,31 @@ class Compiled:
         if found is None:
             found = self._programs[key] = self._compile(fixed, leaves, structure)
         self._last = found[0]
+        self._quick = self._shortcut(found[0], structure, found[1])
         return found
+
+    def _shortcut(
+        self, program: Any, structure: pytree.Structure, out_structure: pytree.Structure
+    ) -> Callable[[tuple[Any, ...]], Any]:
+        """Return the call of the last program for arguments of its signature; None for others."""
+        (positional, named) = structure.children()
+        if named.num_leaves or self.static_argnums:
+            return _nothing
+        flat = all(child.is_leaf() for child in positional.children())
+        single = out_structure.is_leaf()
+
+        def call(args: tuple[Any, ...]) -> Any:
+            if not flat:
+                try:
+                    args = tuple(positional.flatten_up_to(args))  # type: ignore[arg-type]
+                except ValueError:
+                    return None
+            results = program.exactly(args)
+            if results is None:
+                return None
+            return results[0] if single else out_structure.unflatten(results)
+
+        return call
 
     def _compile(
         self, fixed: tuple[Hashable, ...], leaves: Sequence[Any], structure: pytree.Structure
@@ -128,6 +157,10 @@ class Compiled:
             positional.insert(p, ())  # holds no array
         named = [name + path for name in sorted(kwargs) for path in pytree.paths(kwargs[name])]
         return argument_names(self.function, positional) + [n.removesuffix("*") for n in named]
+
+
+def _nothing(args: tuple[Any, ...]) -> None:
+    """Take no short cut."""
 
 
 def _signature(x: Any) -> Any:

@@ -51,11 +51,19 @@ class NativeProgram:
         self._pool: list[_Frame] = []
 
     def __call__(self, leaves: Sequence[Any]) -> list[Any]:
+        results = self.exactly(tuple(leaves), converted=True)
+        assert results is not None
+        return results
+
+    def exactly(self, leaves: tuple[Any, ...], converted: bool = False) -> list[Any] | None:
+        """Run on arrays of the very signature; for others return None, or convert them."""
+        if len(leaves) != len(self.lowered.arguments):
+            return None
         try:
             frame = self._pool.pop()  # atomic, so that no two threads get the same memory
         except IndexError:
             frame = _Frame(self)
-        results = frame.run(tuple(leaves))
+        results = frame.run(leaves, converted)
         self._pool.append(frame)
         return results
 
@@ -194,12 +202,14 @@ class _Frame:
             self.table[k] = blas.pointer(x) if isinstance(x, str) else id(x)
         self.pointer = int(self.table.ctypes.data)
 
-    def run(self, leaves: tuple[Any, ...]) -> list[Any]:
-        """Run the program on arrays of the shapes of its signature."""
+    def run(self, leaves: tuple[Any, ...], converted: bool) -> list[Any] | None:
+        """Run the program; None where an array does not fit exactly and shall not be converted."""
         program = self.program
         made = tuple([np.empty(shape, dtype) for shape, dtype in program.made])
         arrays = leaves + made
         if program.bind is None or program.bind(arrays, self.pointer):
+            if not converted:
+                return None
             avals = [node.aval for node in program.graph.arguments]
             arrays = (
                 tuple(np.asarray(x, a.dtype, order="C") for x, a in zip(leaves, avals, strict=True))
