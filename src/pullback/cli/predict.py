@@ -12,7 +12,7 @@ from pullback.core.errors import ConfigError
 
 def predict(
     run: Annotated[Path, typer.Argument(help="Folder of a run, made by pullback train.")],
-    table: Annotated[Path, typer.Argument(help="A .csv or .parquet file with the same columns.")],
+    table: Annotated[Path, typer.Argument(help="A .csv or .parquet file; targets are not needed.")],
     out: Annotated[
         Path | None, typer.Option(help="Where to write (default: predictions.csv in the run).")
     ] = None,

@@ -21,7 +21,7 @@ def describe(data: Source, name: str) -> str:
 
 
 def rows(
-    trainer: Trainer, config: Config, data: Source, name: str, folder: Path, seconds: float
+    trainer: Trainer, config: Config, data: Source, name: str, folder: Path, took: str
 ) -> list[tuple[str, str]]:
     """Return the summary as pairs of label and text."""
     preprocessing, history = data.preprocessing, trainer.history
@@ -31,7 +31,7 @@ def rows(
     found = [
         ("data", describe(data, name)),
         ("network", f"{layers}, {config.activation}, {parameters:,} parameters"),
-        ("training", f"{len(history)} epochs; {seconds:.1f} s now"),
+        ("training", f"{len(history)} epochs; {took}"),
     ]
     key = f"validation_{trainer.metric_name}"
     best = max(history, key=lambda row: row[key])

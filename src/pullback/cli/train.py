@@ -178,9 +178,9 @@ def _run(config: Config, folder: Path, resuming: bool) -> None:
         raise typer.Exit(130) from None
     finally:
         display.stop()
-    seconds = time.perf_counter() - started
+    took = f"{time.perf_counter() - started:.1f} s{' since it was resumed' if resuming else ''}"
     console.print()
-    for label, text in summary.rows(trainer, config, data, name, folder, seconds):
+    for label, text in summary.rows(trainer, config, data, name, folder, took):
         console.print(f"{label:<10}  {text}", soft_wrap=True)
 
 

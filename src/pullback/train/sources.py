@@ -73,7 +73,18 @@ def from_frame(
     validation: float = 0.2,
     name: str = "table",
 ) -> Source:
-    """Split the rows of `frame` and learn its preprocessing from the training part."""
+    """Split the rows of `frame` and learn its preprocessing from the training part.
+
+    The options are those of `load`; `name` stands in messages.
+    Raises DataError for columns that cannot be used, or too few rows.
+
+    >>> import pandas as pd
+    >>> frame = pd.DataFrame({"size": range(10), "town": list("abab" "abab" "ab")})
+    >>> frame["price"] = 3.5 * frame["size"]
+    >>> source = from_frame(frame, ["price"])
+    >>> source.train.inputs.shape, source.validation.targets.shape
+    ((8, 4), (2, 1))
+    """
     held_out = round(len(frame) * validation)
     if held_out < 1 or held_out >= len(frame):
         raise DataError(
@@ -86,14 +97,19 @@ def from_frame(
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Return the table in a CSV or Parquet file. Raises DataError where it is not readable."""
+    """Return the table in a CSV or Parquet file. Raises DataError where it is not readable.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "houses.csv"
+    ...     _ = path.write_text("area,price\\n50,110\\n80,170\\n")
+    ...     read_table(path).shape
+    (2, 2)
+    """
     pandas = _pandas()
     path = Path(path)
     if not path.is_file():
-        raise DataError(
-            f"{path}: no such file. Expected a .csv or .parquet file, or one of "
-            f"{', '.join(BUILT_IN)}"
-        )
+        raise DataError(f"{path}: no such file; expected a .csv or .parquet file")
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
             frame = pandas.read_parquet(path)
@@ -121,6 +137,11 @@ def _frame(source: str) -> tuple[pd.DataFrame, list[str] | None]:
         return generated_houses(), ["price", "fee"]
     if source == "digits":
         return _digits(), ["digit"]
+    if not Path(source).is_file():
+        raise DataError(
+            f"{source}: no such file; expected a .csv or .parquet file, or one of "
+            f"{', '.join(BUILT_IN)}"
+        )
     return read_table(source), None
 
 

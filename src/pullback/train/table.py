@@ -70,7 +70,18 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class TablePreprocessor:
-    """The features and targets of a table, learned by `fit`, stored by `to_json`."""
+    """The features and targets of a table, learned by `fit`, stored by `to_json`.
+
+    >>> import pandas as pd
+    >>> columns = {"size": [1.0, 3.0, None], "town": ["a", "b", "a"], "price": [2, 6, 4]}
+    >>> frame = pd.DataFrame(columns)
+    >>> preprocessing = TablePreprocessor.fit(frame, ["price"])
+    >>> preprocessing.task, preprocessing.width, preprocessing.outputs
+    ('regression', 5, 1)
+    >>> data = preprocessing.transform(frame)
+    >>> preprocessing.in_units(data.targets).round(4).ravel()
+    array([2., 6., 4.])
+    """
 
     task: Task
     features: tuple[Feature, ...]
@@ -170,9 +181,11 @@ def _require(names: Sequence[str], frame: pd.DataFrame) -> None:
     present = list(map(str, frame.columns))
     for name in names:
         if name not in present:
-            near = difflib.get_close_matches(name, present, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise DataError(f"column {name!r} is not in the table, which has {present}{hint}")
+            near = [c for c in present if name in c] or difflib.get_close_matches(name, present)
+            hint = f"; did you mean {near[0]!r}?" if name and near else ""
+            raise DataError(
+                f"column {name!r} is not in the table, which has {', '.join(present)}{hint}"
+            )
 
 
 def _row(column: Any, wrong: Any) -> str:
@@ -196,7 +209,7 @@ def _as_text(column: Any) -> list[str | None]:
     return values
 
 
-def _as_numbers(column: Any, name: str) -> Any:
+def _as_numbers(column: Any, name: str, remedy: str = "") -> Any:
     if not _is_numeric(column):
         import pandas as pd
 
@@ -206,7 +219,8 @@ def _as_numbers(column: Any, name: str) -> Any:
         wrong = column[numbers.isna() & ~column.isna()]
         if len(wrong):
             where = _row(column, column.isin(wrong).to_numpy())
-            raise DataError(f"column {name!r}: expected numbers, got {wrong.iloc[0]!r} in {where}")
+            got = f"expected numbers, got {wrong.iloc[0]!r} in {where}"
+            raise DataError(f"column {name!r}: {got}{remedy}")
         column = numbers
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     if np.isinf(values).any():
@@ -278,7 +292,7 @@ def _learn_classes(frame: Any, target: Sequence[str]) -> Target:
 
 def _target_numbers(column: Any, name: str) -> Any:
     _no_missing(column, name)
-    return _as_numbers(column, name)
+    return _as_numbers(column, name, "; classes are learned where they are the only target")
 
 
 def _learn_number(column: Any, name: str) -> Target:
