@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core.arrays import is_floating
 from pullback.core.tape import TapeNode
 
 _JUMP = 1e-3
@@ -33,7 +34,7 @@ def undefined_entries(node: TapeNode, position: int) -> np.ndarray[Any, Any] | N
 
     For operations that are not elementwise one entry says whether it is so anywhere.
     """
-    if node.op is None or not node.op.undefined_at or not _is_floating(node.args[position]):
+    if node.op is None or not node.op.undefined_at or not is_floating(node.args[position]):
         return None
     return _undefined(node, position)
 
@@ -70,7 +71,7 @@ def _neighbours(node: TapeNode) -> list[list[Any]]:
     varies = [p is not None for p in node.parents] or [True] * len(args)
     moved = [list(args)]
     for i, a in enumerate(args):
-        if varies[i] and _is_floating(a):
+        if varies[i] and is_floating(a):
             for way in (np.inf, -np.inf):
                 moved.append([*args[:i], _stepped(np.asarray(a), way), *args[i + 1 :]])
     return moved
@@ -80,10 +81,6 @@ def _stepped(x: Any, way: float) -> Any:
     if x.dtype.kind == "c":
         return x + np.spacing(np.abs(x)) * np.sign(way)
     return np.nextafter(x, x.dtype.type(way))
-
-
-def _is_floating(x: Any) -> bool:
-    return isinstance(x, float) or getattr(x, "dtype", np.dtype(bool)).kind in "fc"
 
 
 def _slope(node: TapeNode, args: Sequence[Any], position: int) -> Any:

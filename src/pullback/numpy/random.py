@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from pullback.core.arrays import array_of
 from pullback.core.dispatch import functions
 from pullback.core.errors import DTypeError, ShapeError
 from pullback.core.tracer import Tracer
@@ -82,8 +83,8 @@ def bits(key: Key, shape: Shape = (), dtype: DTypeLike = np.uint32) -> Any:
     sizes = _shape(shape)
     high, low = _threefry(_checked(key), *_counts(math.prod(sizes)))
     if kind.itemsize == 8:
-        return _array((high.astype(kind) << kind.type(32)) | low).reshape(sizes)
-    return _array((high ^ low).astype(kind)).reshape(sizes)
+        return array_of((high.astype(kind) << kind.type(32)) | low).reshape(sizes)
+    return array_of((high ^ low).astype(kind)).reshape(sizes)
 
 
 def uniform(
@@ -105,8 +106,8 @@ def uniform(
     unsigned = np.dtype(_UNSIGNED[kind.itemsize])
     word = bits(key, shape, unsigned) >> unsigned.type(8 * kind.itemsize - mantissa)
     unit = word.astype(kind) * kind.type(2.0**-mantissa)  # exact
-    low, high = (_array(end).astype(kind) for end in (minval, maxval))
-    return _array(np.maximum(low, unit * (high - low) + low))
+    low, high = (array_of(end).astype(kind) for end in (minval, maxval))
+    return array_of(np.maximum(low, unit * (high - low) + low))
 
 
 def normal(key: Key, shape: Shape = (), dtype: DTypeLike = np.float32) -> Any:
@@ -121,7 +122,7 @@ def normal(key: Key, shape: Shape = (), dtype: DTypeLike = np.float32) -> Any:
     low = np.nextafter(kind.type(-1), kind.type(0))
     u = uniform(key, shape, kind, low, kind.type(1))
     # SciPy has erfinv for float32 and float64 only; float16 goes through float32.
-    return _array(kind.type(math.sqrt(2)) * _array(erfinv(u)).astype(kind))
+    return array_of(kind.type(math.sqrt(2)) * array_of(erfinv(u)).astype(kind))
 
 
 def bernoulli(key: Key, p: ArrayLike = 0.5, shape: Shape | None = None) -> Any:
@@ -130,11 +131,11 @@ def bernoulli(key: Key, p: ArrayLike = 0.5, shape: Shape | None = None) -> Any:
     >>> bernoulli(key(0), 0.4, (4,))
     array([False, False,  True, False])
     """
-    chance = _array(p)
+    chance = array_of(p)
     # As in JAX, `p` chooses the precision; a Python number is taken as float32.
     kind = np.dtype(np.float32) if type(p) in (int, float) else chance.dtype
     sizes = chance.shape if shape is None else _shape(shape)
-    return _array(uniform(key, sizes, kind) < chance.astype(kind))
+    return array_of(uniform(key, sizes, kind) < chance.astype(kind))
 
 
 def permutation(key: Key, x: int | ArrayLike) -> Any:
@@ -145,7 +146,7 @@ def permutation(key: Key, x: int | ArrayLike) -> Any:
     >>> permutation(key(0), 5)
     array([0, 1, 4, 3, 2])
     """
-    rows = _array(x)
+    rows = array_of(x)
     if rows.ndim == 0:
         rows = np.arange(_integer(x, "x"))
     n = len(rows)
@@ -153,7 +154,7 @@ def permutation(key: Key, x: int | ArrayLike) -> Any:
     for _ in range(math.ceil(3 * math.log(max(1, n)) / math.log(0xFFFF_FFFF))):
         key, subkey = split(key)
         order = _take(order, np.argsort(bits(subkey, (n,)), kind="stable"))
-    return _array(_take(rows, order))
+    return array_of(_take(rows, order))
 
 
 def randint(key: Key, shape: Shape, minval: int, maxval: int, dtype: DTypeLike = np.int64) -> Any:
@@ -188,7 +189,7 @@ def randint(key: Key, shape: Shape, minval: int, maxval: int, dtype: DTypeLike =
         carry = unsigned.type(half * half % 2 ** (8 * unsigned.itemsize) % width)
         span = unsigned.type(width)
         lower = (higher % span * carry + lower % span) % span
-    return _array(np.array([low], kind) + lower.astype(kind)).reshape(sizes)
+    return array_of(np.array([low], kind) + lower.astype(kind)).reshape(sizes)
 
 
 def _threefry(key: Key, high: Any, low: Any) -> tuple[Any, Any]:
@@ -210,7 +211,7 @@ def _counts(n: int) -> tuple[Any, Any]:
 
 
 def _checked(key: Key) -> Key:
-    found: Any = _array(key)
+    found: Any = array_of(key)
     if found.dtype != np.uint32:
         raise DTypeError(
             f"key: expected uint32, got {found.dtype}. Make one with pb.random.key(seed)."
@@ -221,10 +222,6 @@ def _checked(key: Key) -> Key:
             "Take one row of what pb.random.split returns."
         )
     return found
-
-
-def _array(x: Any) -> Any:
-    return x if isinstance(x, Tracer) else np.asarray(x)
 
 
 def _take(rows: Any, order: Any) -> Any:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core.arrays import array_of
 from pullback.core.aval import Aval, result_type
 from pullback.core.dispatch import implements
 from pullback.core.errors import ShapeError
 from pullback.core.op import Op, call, define
-from pullback.core.tracer import Tracer
 from pullback.ops.families import match
 
 
@@ -143,7 +143,7 @@ def einsum(
     Or each operand is followed by the list of its axes' numbers: einsum(a, [0, 1], b, [1, 2]).
     """
     subscripts, *values = _as_subscripts(operands)
-    arrays: list[Any] = [v if isinstance(v, Tracer) else np.asarray(v) for v in values]
+    arrays = [array_of(v) for v in values]
     if dtype is not None:
         arrays = [np.astype(a, dtype) for a in arrays]
     spelled, result = parse(subscripts, [a.ndim for a in arrays])

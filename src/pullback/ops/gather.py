@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core.arrays import array_of
 from pullback.core.dispatch import implements
 from pullback.core.errors import ShapeError
 from pullback.core.tracer import Tracer
@@ -21,7 +22,7 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
     if axis is None:
         a, axis = np.ravel(a), 0
     axis = one_axis(axis, a.ndim)
-    index = indices if isinstance(indices, Tracer) else np.asarray(indices)
+    index = array_of(indices)
     length = a.shape[axis]
     if mode == "wrap":
         index = index % length
@@ -52,7 +53,7 @@ def _along(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:
 @implements(np.take_along_axis)
 def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     """Take one element per position along `axis`, as argsort and argmax point to."""
-    indices = indices if isinstance(indices, Tracer) else np.asarray(indices)
+    indices = array_of(indices)
     if axis is None:
         arr, axis = np.ravel(arr), 0
     axis = one_axis(axis, arr.ndim)
@@ -67,7 +68,7 @@ def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
 @implements(np.put_along_axis)
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> None:
     """Write one element per position along `axis`, in place."""
-    indices = indices if isinstance(indices, Tracer) else np.asarray(indices)
+    indices = array_of(indices)
     arr[_along(arr.shape, indices, one_axis(axis, arr.ndim))] = values
 
 

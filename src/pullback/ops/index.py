@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core.arrays import array_of
 from pullback.core.aval import Aval, aval_of
 from pullback.core.dispatch import implements
 from pullback.core.errors import NotDifferentiableError, ShapeError
@@ -68,7 +69,7 @@ def split_index(x: Any, index: Any) -> tuple[Template, list[Any]]:
         elif isinstance(p, (int, np.integer)) and not isinstance(p, (bool, np.bool_)):
             parts.append(int(p))
         else:
-            array = p if isinstance(p, Tracer) else np.asarray(p)
+            array = array_of(p)
             if array.dtype.kind not in "iub":
                 if array.size:
                     raise IndexError(

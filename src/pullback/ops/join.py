@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core.arrays import array_of
 from pullback.core.aval import Aval, result_type
 from pullback.core.dispatch import implements
 from pullback.core.errors import ShapeError
 from pullback.core.op import Op
-from pullback.core.tracer import Tracer
 from pullback.ops.axes import one_axis
 from pullback.ops.batching import spread
 from pullback.ops.families import linear
@@ -52,16 +52,12 @@ concatenate_op: Op = linear(
 )
 
 
-def _array(x: Any) -> Any:
-    return x if isinstance(x, Tracer) else np.asarray(x)
-
-
 @implements(np.concatenate)
 def concatenate(
     arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind"
 ) -> Any:
     """Join arrays along an axis they have."""
-    parts = [_array(a) for a in arrays]
+    parts = [array_of(a) for a in arrays]
     if axis is None:
         parts, axis = [np.ravel(a) for a in parts], 0
     if not parts or parts[0].ndim == 0:
@@ -80,7 +76,7 @@ def stack(
     arrays: Any, axis: int = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind"
 ) -> Any:
     """Join arrays of one shape along a new axis."""
-    parts = [_array(a) for a in arrays]
+    parts = [array_of(a) for a in arrays]
     shapes = {a.shape for a in parts}
     if len(shapes) != 1:
         raise ShapeError(f"stack: expected arrays of one shape, got {sorted(shapes)}")
@@ -91,33 +87,33 @@ def stack(
 @implements(np.vstack, getattr(np, "row_stack", np.vstack))
 def vstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
     """Join along the first axis, vectors as rows."""
-    return np.concatenate([np.atleast_2d(_array(a)) for a in tup], axis=0, dtype=dtype)
+    return np.concatenate([np.atleast_2d(array_of(a)) for a in tup], axis=0, dtype=dtype)
 
 
 @implements(np.hstack)
 def hstack(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
     """Join along the second axis, vectors along their only one."""
-    parts = [np.atleast_1d(_array(a)) for a in tup]
+    parts = [np.atleast_1d(array_of(a)) for a in tup]
     return np.concatenate(parts, axis=0 if parts[0].ndim == 1 else 1, dtype=dtype)
 
 
 @implements(np.dstack)
 def dstack(tup: Any) -> Any:
     """Join along the third axis."""
-    return np.concatenate([np.atleast_3d(_array(a)) for a in tup], axis=2)
+    return np.concatenate([np.atleast_3d(array_of(a)) for a in tup], axis=2)
 
 
 @implements(np.column_stack)
 def column_stack(tup: Any) -> Any:
     """Join vectors as columns, and matrices as they are."""
-    parts = [_array(a) for a in tup]
+    parts = [array_of(a) for a in tup]
     return np.concatenate([a[:, None] if a.ndim == 1 else a for a in parts], axis=1)
 
 
 @implements(np.append)
 def append(arr: Any, values: Any, axis: Any = None) -> Any:
     """Join two arrays, flattened where no axis is given."""
-    return np.concatenate([_array(arr), _array(values)], axis=axis)
+    return np.concatenate([array_of(arr), array_of(values)], axis=axis)
 
 
 @implements(np.array_split)

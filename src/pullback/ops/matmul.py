@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core.arrays import array_of
 from pullback.core.aval import Aval, result_type
 from pullback.core.dispatch import implements, ufuncs
 from pullback.core.errors import ShapeError
 from pullback.core.op import Op, infix
-from pullback.core.tracer import Tracer
 from pullback.ops.batching import aligned
 from pullback.ops.families import bilinear, broadcast_shapes
 
@@ -99,7 +99,7 @@ ufuncs[np.vecmat] = lambda x, a: np.matmul(np.conjugate(x)[..., None, :], a)[...
 
 
 def _arrays(*values: Any) -> list[Any]:
-    return [v if isinstance(v, Tracer) else np.asarray(v) for v in values]
+    return [array_of(v) for v in values]
 
 
 @implements(np.dot)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core.arrays import array_of
 from pullback.core.aval import Aval
 from pullback.core.errors import DTypeError, ShapeError
-from pullback.core.tracer import Tracer
 from pullback.ops.batching import last_axes
 from pullback.ops.families import general, same_as_first
 
@@ -45,7 +45,7 @@ def square(x: Any, function: str) -> Any:
 
 def inexact(x: Any) -> Any:
     """Return `x` as an array or tracer of a floating or complex dtype; integers as float64."""
-    x = x if isinstance(x, Tracer) else np.asarray(x)
+    x = array_of(x)
     return x if x.dtype.kind in "fc" else np.astype(x, np.float64)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from pullback.core.arrays import array_of
 from pullback.core.aval import Aval
 from pullback.core.dispatch import implements
 from pullback.core.errors import NotDifferentiableError, ShapeError
@@ -233,7 +234,7 @@ def broadcast_arrays(*args: Any, subok: bool = False) -> Any:
 @implements(np.atleast_1d)
 def atleast_1d(*arrays: Any) -> Any:
     """Return arrays with at least one axis."""
-    results = [a if a.ndim >= 1 else np.reshape(a, (1,)) for a in map(_as_array, arrays)]
+    results = [a if a.ndim >= 1 else np.reshape(a, (1,)) for a in map(array_of, arrays)]
     return results[0] if len(results) == 1 else tuple(results)
 
 
@@ -242,7 +243,7 @@ def atleast_2d(*arrays: Any) -> Any:
     """Return arrays with at least two axes."""
     results = [
         a if a.ndim >= 2 else np.reshape(a, (1, *a.shape) if a.ndim else (1, 1))
-        for a in map(_as_array, arrays)
+        for a in map(array_of, arrays)
     ]
     return results[0] if len(results) == 1 else tuple(results)
 
@@ -252,13 +253,9 @@ def atleast_3d(*arrays: Any) -> Any:
     """Return arrays with at least three axes."""
     shapes: dict[int, Any] = {0: lambda s: (1, 1, 1), 1: lambda s: (1, *s, 1), 2: lambda s: (*s, 1)}
     results = [
-        a if a.ndim >= 3 else np.reshape(a, shapes[a.ndim](a.shape)) for a in map(_as_array, arrays)
+        a if a.ndim >= 3 else np.reshape(a, shapes[a.ndim](a.shape)) for a in map(array_of, arrays)
     ]
     return results[0] if len(results) == 1 else tuple(results)
-
-
-def _as_array(x: Any) -> Any:
-    return x if isinstance(x, Tracer) else np.asarray(x)
 
 
 # order along an axis

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
+from pullback.core.arrays import array_of
 from pullback.core.dispatch import as_operand
 from pullback.core.tracer import Tracer
 
 
 def as_array(x: Any) -> Any:
     """Return `x` as an array; lists may hold traced values."""
-    x = as_operand(x)
-    return x if isinstance(x, Tracer) else np.asarray(x)
+    return array_of(as_operand(x))
 
 
 def concrete(x: Any, purpose: str) -> Any:

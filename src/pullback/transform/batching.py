@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import pytree
+from pullback.core.arrays import array_of
 from pullback.core.aval import aval_of
 from pullback.core.batch import BatchTrace
 from pullback.core.buffer import unwrap
@@ -110,7 +111,7 @@ def _batch_size(
 
 
 def _to_front(leaf: Any, axis: int, name: str) -> Any:
-    array: Any = leaf if isinstance(leaf, Tracer) else np.asarray(leaf)
+    array = array_of(leaf)
     if array.dtype.kind not in "biufc":
         raise ShapeError(f"vmap: {name} is of dtype {array.dtype}; expected numbers")
     return array if axis == 0 else np.moveaxis(array, axis, 0)

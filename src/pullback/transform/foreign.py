@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from pullback.core import pytree
+from pullback.core.arrays import is_array
 from pullback.core.aval import Aval, aval_of, is_differentiable
 from pullback.core.errors import DTypeError, NotDifferentiableError, ShapeError, TreeError
 from pullback.core.op import Op, call
-from pullback.core.tracer import Tracer
 from pullback.ops.batching import aligned, batch_size
 from pullback.ops.families import match
 from pullback.transform.reverse import vjp as pull_back
@@ -41,7 +41,7 @@ class ForeignCall:
         self.vjp, self.jvp, self.elementwise = vjp, jvp, elementwise
         self.name = getattr(function, "__name__", type(function).__name__)
         self._leaves, self._in_tree = pytree.flatten(tuple(args))
-        self._dynamic = [i for i, leaf in enumerate(self._leaves) if _is_array(leaf)]
+        self._dynamic = [i for i, leaf in enumerate(self._leaves) if is_array(leaf)]
         self._out_tree: pytree.Structure | None = None
 
     def __repr__(self) -> str:
@@ -146,10 +146,6 @@ class ForeignCall:
     def _tree(self) -> pytree.Structure:
         assert self._out_tree is not None
         return self._out_tree
-
-
-def _is_array(x: Any) -> bool:
-    return isinstance(x, (Tracer, np.ndarray, np.generic))
 
 
 def _pull_one(i: int, ct: Any, out: Any, args: Any, params: Any) -> Any:

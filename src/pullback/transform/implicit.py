@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import pytree
+from pullback.core.arrays import is_array
 from pullback.core.aval import aval_of, is_differentiable
 from pullback.core.buffer import unwrap
 from pullback.core.errors import NotDifferentiableError, ShapeError
@@ -138,7 +139,7 @@ class _Root:
         self.equation, self.solve, self.linear_solve = equation, solve, linear_solve
         self._x0, self._structure = flat_arrays(x0, "x0")
         self._theta, self._theta_tree = pytree.flatten(theta)
-        self._dynamic = [i for i, leaf in enumerate(self._theta) if _is_array(leaf)]
+        self._dynamic = [i for i, leaf in enumerate(self._theta) if is_array(leaf)]
 
     def __repr__(self) -> str:
         return getattr(self.equation, "__name__", "equation")
@@ -234,10 +235,6 @@ class _Root:
                 f"{name} closes over a traced value, whose derivative would be lost: pass it as "
                 "an argument, root(x0, *theta), and take it from theta"
             )
-
-
-def _is_array(x: Any) -> bool:
-    return isinstance(x, (Tracer, np.ndarray, np.generic))
 
 
 root_op: Op = Op(  # not in the table of operations: its equation and solver are the user's

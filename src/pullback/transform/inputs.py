@@ -13,7 +13,6 @@ from pullback.core.errors import (
     DTypeError,
     NotDifferentiableError,
     ShapeError,
-    TreeError,
 )
 from pullback.core.tracer import Tracer
 
@@ -106,9 +105,3 @@ def matching_leaves(structure: pytree.Structure, tree: Any, like: Sequence[Any],
             )
         checked.append(leaf)
     return checked
-
-
-def same_structure(first: pytree.Structure, second: pytree.Structure, name: str) -> None:
-    """Raise TreeError unless two structures are equal."""
-    if first != second:
-        raise TreeError(f"{name}: expected the structure {first}, got {second}")

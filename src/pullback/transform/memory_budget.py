@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import pytree
+from pullback.core.arrays import is_array
 from pullback.core.errors import ConfigError, NotDifferentiableError
 from pullback.core.graph import Graph
 from pullback.core.tracer import Tracer
@@ -65,7 +66,7 @@ def within_budget(
         wanted = argument_positions(argnums, len(args))
         args = tuple(_strong(a) if k in wanted else a for k, a in enumerate(args))
         leaves, structure = pytree.flatten((args, kwargs))
-        arrays = [leaf for leaf in leaves if _is_array(leaf)]
+        arrays = [leaf for leaf in leaves if is_array(leaf)]
         signature = (structure, *map(_signature, leaves))
         graph = graphs.get(signature)
         if graph is None:
@@ -81,7 +82,7 @@ def within_budget(
 def _traced(
     value_and_grad: Callable[..., Any], leaves: list[Any], structure: Any, limit: int
 ) -> Graph:
-    places = [k for k, leaf in enumerate(leaves) if _is_array(leaf)]
+    places = [k for k, leaf in enumerate(leaves) if is_array(leaf)]
     outputs = 0
 
     def on_arrays(*arrays: Any) -> Any:
@@ -107,16 +108,12 @@ def _traced(
 def _strong(tree: Any) -> Any:
     """Return `tree` with Python floats as arrays, of which the derivative is wanted."""
     return pytree.map(
-        lambda x: np.asarray(x) if isinstance(x, (float, complex)) and not _is_array(x) else x, tree
+        lambda x: np.asarray(x) if isinstance(x, (float, complex)) and not is_array(x) else x, tree
     )
 
 
-def _is_array(leaf: Any) -> bool:
-    return isinstance(leaf, (np.ndarray, np.generic, Tracer))
-
-
 def _signature(leaf: Any) -> Hashable:
-    if _is_array(leaf):
+    if is_array(leaf):
         return leaf.shape, leaf.dtype
     if isinstance(leaf, (int, float, complex)):
         return type(leaf), repr(leaf)  # 0.0 and -0.0 differ, and 1 and True

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import pytree
+from pullback.core.arrays import is_floating
 from pullback.core.aval import aval_of
 from pullback.core.errors import DTypeError, TracerError
 from pullback.core.graph import Graph
@@ -48,7 +49,7 @@ class Call:
                 "and pb.vjp."
             )
         dtype = np.result_type(np.float32, *[x.dtype for x in self.moving])
-        traced = [i for i, x in enumerate(leaves) if i not in places and _is_floating(x)]
+        traced = [i for i, x in enumerate(leaves) if i not in places and is_floating(x)]
         self.passive = [
             np.asarray(x, dtype) if isinstance(x, float) else np.asarray(x)
             for x in (leaves[i] for i in traced)
@@ -81,10 +82,6 @@ class Call:
             leaves[place] = x
         args, kwargs = pytree.unflatten(self.structure, leaves)
         return self.function(*args, **kwargs)
-
-
-def _is_floating(x: Any) -> bool:
-    return isinstance(x, float) or getattr(getattr(x, "dtype", None), "kind", "") in ("f", "c")
 
 
 def _check_real(x: Any, name: str) -> None:
