@@ -153,3 +153,17 @@ def test_stop_gradient_is_a_constant_in_every_mode():
     assert pb.jvp(f, (x,), (np.ones(2),))[1] == 3.0
     np.testing.assert_array_equal(pb.grad(pb.trace(f, x))(x), x)
     np.testing.assert_array_equal(pb.hessian(f)(x), np.zeros((2, 2)))
+
+
+def test_a_forward_rule_without_residuals_is_told_what_to_return():
+    square = pb.custom_vjp(lambda x: x * x)
+    square.defvjp(lambda x: x * x, lambda x, ct: (2 * x * ct,))
+    with pytest.raises(pb.errors.TreeError, match=r"a pair \(out, residuals\), got float64"):
+        pb.grad(square)(3.0)
+
+
+def test_a_jvp_rule_without_a_tangent_is_told_what_to_return():
+    square = pb.custom_jvp(lambda x: x * x)
+    square.defjvp(lambda primals, tangents: primals[0] ** 2)
+    with pytest.raises(pb.errors.TreeError, match=r"a pair \(out, tangent_out\)"):
+        pb.jvp(square, (3.0,), (1.0,))

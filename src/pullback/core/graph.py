@@ -28,6 +28,11 @@ class Node:
     `aval` is its shape and dtype, or a tuple of them for an operation with several results
     (an `item` node picks one). `value` is the array of a constant and None otherwise. `order`
     counts the nodes as they are made.
+
+    >>> import numpy as np, pullback as pb
+    >>> graph = pb.trace(lambda x: np.exp(x) + 1.0, pb.Aval((3,), float))
+    >>> graph.nodes[1], graph.nodes[1].op.name, graph.nodes[1].inputs
+    (Node(a: f64[3]), 'exp', (Node(x: f64[3]),))
     """
 
     __slots__ = ("aval", "inputs", "name", "op", "order", "params", "value")
@@ -74,6 +79,21 @@ class Graph:
 
     `arguments` and `results` are the nodes that go in and come out, `nodes` all nodes in the order
     of computation. Make one with `pullback.trace`; `pullback.grad(graph)` is a graph again.
+    A call raises TreeError or ShapeError for arguments of another structure, shape or dtype than
+    those it was traced for.
+    (The interface follows Goodfellow, Bengio, Courville, Deep Learning, 2016, section 6.5.)
+
+    >>> import numpy as np, pullback as pb
+    >>> graph = pb.trace(lambda x: np.sum(x * x), pb.Aval((3,), float))
+    >>> graph
+    graph(x: f64[3]):
+      a = x * x                              # f64[3]
+      b = sum(a, axis=(0,), keepdims=False)  # f64[]
+      return b
+    >>> graph(np.ones(3)), pb.grad(graph)(np.ones(3))
+    (np.float64(3.0), array([2., 2., 2.]))
+    >>> graph.consumers(graph.arguments[0])
+    (Node(a: f64[3]),)
     """
 
     def __init__(

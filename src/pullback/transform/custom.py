@@ -48,6 +48,8 @@ class custom_vjp:
     `function.defvjp(forward, backward)`: `forward(*args)` returns `(out, residuals)`, and
     `backward(residuals, cotangent)` a tuple with one cotangent pytree (or None for zero) per
     argument. Higher derivatives differentiate `forward` and `backward`.
+    A call raises NotDifferentiableError before there is a rule, and in forward mode; TreeError or
+    ShapeError where the rule returns something else than told here.
 
     >>> import numpy as np, pullback as pb
     >>> @pb.custom_vjp
@@ -94,7 +96,9 @@ class custom_vjp:
         """Return the value, and the map from its cotangent to those of `args`."""
         assert self._rules is not None
         forward, backward = self._rules
-        out, residuals = forward(*args)
+        out, residuals = _pair(
+            forward(*args), f"forward of custom_vjp {_name(self.function)!r}", "(out, residuals)"
+        )
         return out, lambda cotangent: backward(residuals, cotangent)
 
     def on_forward(self, primals: Any, tangents: Any) -> Any:
@@ -110,6 +114,8 @@ class custom_jvp:
 
     `function.defjvp(rule)`: `rule(primals, tangents)` takes two tuples with one entry per argument
     and returns `(out, tangent_out)`; the tangent must be linear in `tangents`.
+    A call raises NotDifferentiableError before there is a rule; TreeError or ShapeError where the
+    rule returns something else than told here.
 
     >>> import numpy as np, pullback as pb
     >>> @pb.custom_jvp
@@ -173,7 +179,11 @@ class custom_jvp:
     def on_forward(self, primals: Any, tangents: Any) -> Any:
         """Return the value and its tangent."""
         assert self._rule is not None
-        return self._rule(primals, tangents)
+        return _pair(
+            self._rule(primals, tangents),
+            f"the rule of custom_jvp {_name(self.function)!r}",
+            "(out, tangent_out)",
+        )
 
 
 class _Call:
@@ -314,6 +324,15 @@ class _CustomOp(Op):
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         return self.custom.run(*args)
+
+
+def _pair(found: Any, rule: str, expected: str) -> Any:
+    if not isinstance(found, (tuple, list)) or len(found) != 2:
+        got = f"{type(found).__name__}" + (
+            f" of {len(found)}" if isinstance(found, (tuple, list)) else ""
+        )
+        raise TreeError(f"{rule}: expected it to return a pair {expected}, got {got}")
+    return found
 
 
 def _summed_where_shared(cotangent: Any, axes: Any) -> Any:

@@ -29,7 +29,7 @@ def jacobian(
     give a pytree of outputs whose leaves are pytrees of arguments. `mode` "forward" pushes one
     direction per input element, "reverse" pulls one per output element, "auto" takes whichever are
     fewer; either way they run as one batch, without a loop over them.
-    Raises DTypeError for integer arguments.
+    Raises ConfigError for another mode, DTypeError for integer arguments.
 
     >>> import numpy as np, pullback as pb
     >>> pb.jacobian(lambda x: np.array([[1.0, 2.0], [3.0, 4.0]]) @ x)(np.array([1.0, 1.0]))
@@ -70,6 +70,8 @@ def hessian(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
     """Return the function that gives the Hessian of a scalar function.
 
     For an argument of shape `t` it has shape `t + t`; for several or for pytrees, nested ones.
+    Raises ShapeError where the function does not return one number, DTypeError for integer
+    arguments.
 
     >>> import numpy as np, pullback as pb
     >>> pb.hessian(lambda x: x[0] ** 2 * x[1])(np.array([1.0, 3.0]))
@@ -87,6 +89,8 @@ def hvp(
     `primals` and `tangents` are tuples with one pytree per argument, as is the result. Forward
     over reverse: a small constant times the cost of the function (Pearlmutter, Fast exact
     multiplication by the Hessian, Neural Computation 6(1), 1994).
+    Raises ShapeError where the function does not return one number or a tangent does not fit,
+    TreeError where `primals` and `tangents` are no such tuples, DTypeError for integers.
 
     >>> import numpy as np, pullback as pb
     >>> pb.hvp(lambda x: (x**3).sum(), (np.array([1.0, 2.0]),), (np.array([1.0, 1.0]),))

@@ -24,6 +24,14 @@ class GradientTable:
 
     A node that the result does not depend on smoothly is missing in `gradients`. The gradient of a
     node is the sum of what flows in over the edges to its consumers; `visited_edges` counts them.
+
+    >>> import pullback as pb
+    >>> table = pb.backward(pb.trace(lambda x, y: x * y, 1.0, 1.0), 2.0, 3.0)
+    >>> product = table.graph.results[0]
+    >>> float(table.values[product]), float(table.gradients[product])
+    (6.0, 1.0)
+    >>> [float(table.edges[product, position]) for position in (0, 1)]
+    [3.0, 2.0]
     """
 
     graph: Graph
@@ -42,7 +50,8 @@ def backward(graph: Graph, *args: Any, cotangent: Any = None) -> GradientTable:
 
     `args` are pytrees of arrays as the graph's arguments; integer arguments take part as
     constants. `cotangent` is that of the results; it may be left out for one scalar result.
-    Raises ShapeError where it is left out for another result.
+    Raises ShapeError where it is left out for another result; TreeError or ShapeError for
+    arguments that are not those of the graph.
 
     >>> import numpy as np, pullback as pb
     >>> graph = pb.trace(lambda x, y: (x + y) * y, 1.0, 1.0)
