@@ -195,7 +195,8 @@ def test_gathers_and_scatters_by_any_index_are_native():
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0, -0.0, 5e-324, 1e308, -745.2, 710])
 def test_special_values_are_those_of_numpy(value):
     functions = [
-        np.exp, np.log, np.tanh, np.abs, np.sign, np.isnan, np.isfinite, np.sqrt, np.floor,
+        np.exp, np.log, np.expm1, np.log1p, np.tanh, np.abs, np.sign, np.isnan, np.isfinite,
+        np.sqrt, np.floor,
         lambda x: np.maximum(x, 1.0), lambda x: np.where(x > 0, x, 1.0),
     ]  # fmt: skip
     x = np.full(37, value)
@@ -212,6 +213,10 @@ def test_special_values_are_those_of_numpy(value):
         (np.exp, -80, 80),
         (np.log, 1e-6, 1e6),
         (np.tanh, -10, 10),
+        (np.expm1, -50, 80),
+        (np.expm1, -1e-3, 1e-3),
+        (np.log1p, -0.99, 100),
+        (np.log1p, -1e-3, 1e-3),
         (np.exp, -0.1, 0.1),
         (np.log, 0.5, 2),
     ],

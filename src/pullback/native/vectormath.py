@@ -75,36 +75,56 @@ class _Reals:
         return 127 if self.dtype.itemsize == 4 else 1023
 
 
-def _exp(f: _Reals, x: str) -> str:
+def _reduced_exp(f: _Reals, x: str) -> tuple[str, str]:
+    """Return whole n and m with exp(x) = 2**n (1 + m), for x within exp's range."""
     single = f.dtype.itemsize == 4
-    low, high = (-104.0, 89.0) if single else (-746.0, 710.0)
-    x = f.choose("olt", x, f.number(low), f.number(low), x)  # NaN compares with nothing and stays
-    x = f.choose("ogt", x, f.number(high), f.number(high), x)
     # adding 1.5 * 2**fraction_bits rounds to a whole number and leaves it in the last bits
     magic = f.number(1.5 * 2.0**f.fraction_bits)
     shifted = f.fused(x, f.number(1 / math.log(2.0)), magic)
     n = f.subtract(shifted, magic)
     whole = f.integer("sub", f.to_bits(shifted), f.to_bits(magic))
-    ln2_high = 0.693359375 if single else 6.93147180369123816490e-01
-    r = f.fused(n, f.number(-ln2_high), x)
-    r = f.fused(n, f.number(ln2_high - math.log(2.0) if not single else 2.12194440e-4), r)
+    # log(2) in two parts, of which the first has few bits, so that n times it is exact
+    high, low = (
+        (0.693359375, -2.12194440e-4)
+        if single
+        else (6.93147180369123816490e-01, 1.90821492927058770002e-10)
+    )
+    r = f.fused(n, f.number(-low), f.fused(n, f.number(-high), x))
     if single:
-        p = f.polynomial(r, (
+        coefficients = [
             1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1,
             5.0000001201e-1,
-        ))  # fmt: skip
-        p = f.add(f.fused(f.multiply(r, r), p, r), f.number(1))
+        ]  # fmt: skip
     else:
-        r = f.fused(n, f.number(-6.93147180369123816490e-01), x)
-        r = f.fused(n, f.number(-1.90821492927058770002e-10), r)
-        p = f.polynomial(r, [1 / math.factorial(k) for k in range(13, 1, -1)])
-        p = f.add(f.fused(f.multiply(r, r), p, r), f.number(1))
+        coefficients = [1 / math.factorial(k) for k in range(13, 1, -1)]
+    return whole, f.fused(f.multiply(r, r), f.polynomial(r, coefficients), r)
+
+
+def _power_of_two(f: _Reals, exponent: str) -> str:
+    return f.from_bits(f.integer("shl", f.integer("add", exponent, f.bias), f.fraction_bits))
+
+
+def _exp(f: _Reals, x: str) -> str:
+    low, high = (-104.0, 89.0) if f.dtype.itemsize == 4 else (-746.0, 710.0)
+    x = f.choose("olt", x, f.number(low), f.number(low), x)  # NaN compares with nothing and stays
+    x = f.choose("ogt", x, f.number(high), f.number(high), x)
+    whole, m = _reduced_exp(f, x)
     # 2**whole in two factors, since one alone may be out of range where the result is not
     half = f.integer("ashr", whole, 1)
-    for exponent in (half, f.integer("sub", whole, half)):
-        biased = f.integer("add", exponent, f.bias)
-        p = f.multiply(p, f.from_bits(f.integer("shl", biased, f.fraction_bits)))
-    return p
+    scaled = f.multiply(f.add(m, f.number(1)), _power_of_two(f, half))
+    return f.multiply(scaled, _power_of_two(f, f.integer("sub", whole, half)))
+
+
+def _expm1(f: _Reals, x: str) -> str:
+    single = f.dtype.itemsize == 4
+    low, high = (-40.0, 85.0) if single else (-80.0, 700.0)
+    y = f.choose("olt", x, f.number(low), f.number(low), x)
+    y = f.choose("ogt", y, f.number(high), f.number(high), y)
+    whole, m = _reduced_exp(f, y)
+    scale = _power_of_two(f, whole)
+    near = f.fused(scale, m, f.subtract(scale, f.number(1)))
+    near = f.choose("oeq", x, f.number(0), x, near)  # keeps the sign of zero
+    return f.choose("ogt", x, f.number(high), _exp(f, x), near)
 
 
 def _log(f: _Reals, x: str) -> str:
@@ -148,6 +168,18 @@ def _log(f: _Reals, x: str) -> str:
     return f.choose("ult", x, f.number(0), f.number(math.nan), p)
 
 
+def _log1p(f: _Reals, x: str) -> str:
+    # what rounding took from 1 + x comes back to first order (Goldberg, "What every computer
+    # scientist should know about floating-point arithmetic", 1991)
+    one = f.number(1)
+    total = f.add(x, one)
+    lost = f.divide(f.subtract(x, f.subtract(total, one)), total)
+    lost = f.choose("ogt", total, f.number(0), lost, f.number(0))
+    lost = f.choose("olt", x, f.number(math.inf), lost, f.number(0))
+    near = f.add(_log(f, total), lost)
+    return f.choose("oeq", x, f.number(0), x, near)
+
+
 def _tanh(f: _Reals, x: str) -> str:
     size = f.size(x)
     z = f.multiply(x, x)
@@ -171,7 +203,9 @@ def _tanh(f: _Reals, x: str) -> str:
     return f.choose("olt", size, f.number(0.625), small, large)
 
 
-OWN: dict[str, Callable[[_Reals, str], str]] = {"exp": _exp, "log": _log, "tanh": _tanh}
+OWN: dict[str, Callable[[_Reals, str], str]] = {
+    "exp": _exp, "expm1": _expm1, "log": _log, "log1p": _log1p, "tanh": _tanh,
+}  # fmt: skip
 """The functions written here; all others are the C library's, one element at a time."""
 
 
