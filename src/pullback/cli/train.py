@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pullback.cli.config import Config
 
 DEFAULT_EPOCHS = {"mnist": 10, "houses": 20}
+DEFAULT_BATCH_SIZE = {"mnist": 64}
 
 
 def train(
@@ -36,7 +37,9 @@ def train(
     schedule: Annotated[
         str, typer.Option(help="constant, cosine, step or warmup-cosine")
     ] = "constant",
-    batch_size: Annotated[int, typer.Option(help="Samples per step.")] = 32,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Samples per step (default: 32; mnist 64).")
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the data (default: 30; mnist 10; houses 20).")
     ] = None,
@@ -63,6 +66,7 @@ def train(
         }
         _resume(resume, given - {"resume"}, source, epochs)
         return
+    kind = source.partition(":")[0]
     config = configs.Config(
         source=configs.absolute(source),
         target=configs.parse_columns(target),
@@ -72,8 +76,8 @@ def train(
         optimizer=optimizer,
         lr=lr,
         schedule=schedule,
-        batch_size=batch_size,
-        epochs=epochs if epochs is not None else DEFAULT_EPOCHS.get(source.partition(":")[0], 30),
+        batch_size=DEFAULT_BATCH_SIZE.get(kind, 32) if batch_size is None else batch_size,
+        epochs=DEFAULT_EPOCHS.get(kind, 30) if epochs is None else epochs,
         l2=l2,
         seed=seed,
         validation=validation,
