@@ -65,3 +65,12 @@ def test_array_takes_lists_of_traced_values():
         return pb.numpy.array([[x[0], 1.0], [x[1], x[0] * x[1]]]).sum()
 
     np.testing.assert_allclose(pb.grad(f)(x), [1 + 2.0, 1 + 1.0])
+
+
+def test_a_buffer_that_holds_traced_values_can_be_compared():
+    def f(x):
+        buffer = pb.numpy.zeros(3)
+        buffer[...] = x
+        return np.sum(np.where(buffer > 0, buffer, 0.0))
+
+    np.testing.assert_array_equal(pb.grad(f)(np.array([1.0, -1.0, 2.0])), [1.0, 0.0, 1.0])

@@ -254,3 +254,16 @@ def test_index_arrays_may_be_traced_in_a_graph():
     np.testing.assert_allclose(graph(X[:, 0], i), f(X[:, 0], i))
     found = pb.grad(graph)(X[:, 0], i)
     np.testing.assert_allclose(found, pb.grad(f)(X[:, 0], i))
+
+
+def test_an_element_taken_with_an_ellipsis_is_a_view_as_in_numpy():
+    def f(x):
+        y = x * 1.0
+        y[..., 0], y[..., 1] = y[..., 1], y[..., 0]
+        last = y[..., 2]
+        last += y[..., 0]
+        return y
+
+    x = np.arange(1.0, 4.0)
+    np.testing.assert_array_equal(pb.vjp(f, x)[0], f(x))
+    np.testing.assert_array_equal(pb.trace(f, x)(x), f(x))

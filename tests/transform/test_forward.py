@@ -49,3 +49,10 @@ def test_jvp_of_a_view_that_was_written():
 def test_bad_input_is_refused(primals, tangents, error, message):
     with pytest.raises(error, match=message):
         pb.jvp(lambda x: x, primals, tangents)
+
+
+def test_the_tangent_of_the_result_is_an_array_of_its_own():
+    x, v = np.ones(2), np.ones(2)
+    _, (first, second) = pb.jvp(lambda x: (x, x), (x,), (v,))
+    assert first is not v
+    assert first is not second

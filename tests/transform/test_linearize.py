@@ -177,3 +177,13 @@ def test_a_product_is_linear_in_one_argument_alone():
     pb.linear_transpose(lambda x: w * x, np.ones(3))
     with pytest.raises(pb.errors.NotDifferentiableError, match="multiply"):
         pb.linear_transpose(lambda x, w: w * x, np.ones(3), w)
+
+
+def test_results_are_arrays_of_their_own_that_later_changes_do_not_reach():
+    x, v = np.ones(2), np.ones(2)
+    out, push = pb.linearize(lambda x: (x, x, x**2), x)
+    first, second, _ = push(v)
+    assert first is not v
+    assert first is not second
+    x[...], out[0][...] = 5.0, 6.0
+    np.testing.assert_array_equal(push(v)[2], [2.0, 2.0])

@@ -153,3 +153,24 @@ def test_grad_keeps_the_name_and_the_docstring():
 
     assert pb.grad(cost).__name__ == "cost"
     assert pb.grad(cost).__doc__ == "The cost."
+
+
+def test_a_constant_written_to_after_its_use_counts_as_it_was():
+    def f(x):
+        weight = np.zeros(3)
+        total = 0.0
+        for i in range(3):
+            weight[:] = 0.0
+            weight[i] = i + 1.0
+            total = total + np.sum(x * weight)
+        return total
+
+    np.testing.assert_array_equal(pb.grad(f)(np.ones(3)), [1.0, 2.0, 3.0])
+
+
+def test_the_pullback_does_not_see_later_changes_of_primals_and_results():
+    x = np.ones(3)
+    out, pullback, aux = pb.vjp(lambda x: (np.exp(x) * x, np.exp(x)), x, has_aux=True)
+    expected = pullback(np.ones(3))[0].copy()
+    x[...], out[...], aux[...] = 7.0, 8.0, 9.0
+    np.testing.assert_array_equal(pullback(np.ones(3))[0], expected)

@@ -91,7 +91,9 @@ class _Buffers(Trace):
     def process(self, op: Op, args: tuple[Any, ...], params: Mapping[str, Any]) -> Any:
         values = [unwrap(a) for a in args]
         out = op(*values, **params)
-        if isinstance(out, np.ndarray) and any(np.may_share_memory(out, v) for v in values):
+        if isinstance(out, np.ndarray) and any(
+            isinstance(v, np.ndarray) and np.may_share_memory(out, v) for v in values
+        ):
             out = out.copy()  # the buffer may be written later, and the result must not follow;
             out.flags.writeable = False  # nor may writing here be lost without a word
         return out

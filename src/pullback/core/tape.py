@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     Visit = Callable[["TapeNode", int, Any], None]
 
 _creation = itertools.count()
+KEPT_AS_IT_IS = 1 << 16
+"""Bytes from which on an array that is not traced is recorded without a copy of its own."""
 
 
 class TapeNode:
@@ -63,6 +66,10 @@ class TapeTracer(Tracer):
 
 class Tape(Trace):
     """Records operations while they run (define by run)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._copies: WeakValueDictionary[int, Any] = WeakValueDictionary()
 
     def input(self, value: Any) -> TapeTracer:
         """Return a tracer for an input, of which the derivative is wanted."""
@@ -108,7 +115,8 @@ class Tape(Trace):
         tracked = any(parents)
         if not tracked:
             return tuple(map(self.wrap, out)) if isinstance(out, tuple) else self.wrap(out)
-        node = TapeNode(op, values, params, out, parents)
+        kept = [v if p is not None else self._kept(v) for v, p in zip(values, parents, strict=True)]
+        node = TapeNode(op, kept, params, out, parents)
         segment = self._segment()
         if segment is not None:
             segment.add(node)
@@ -119,6 +127,20 @@ class Tape(Trace):
             for picked in items:
                 segment.add(picked)
         return tuple(map(self.wrap, out, items))
+
+    def _kept(self, constant: Any) -> Any:
+        """Return `constant` as it stays until the backward pass, even if it is written to before.
+
+        Where it is recorded again and is the same still, so is its copy.
+        """
+        if constant.__class__ is not np.ndarray or not constant.flags.writeable:
+            return constant
+        if constant.nbytes >= KEPT_AS_IT_IS:
+            return constant
+        known = self._copies.get(id(constant))
+        if known is None or known.dtype != constant.dtype or not np.array_equal(known, constant):
+            known = self._copies[id(constant)] = constant.copy(order="K")
+        return known
 
     def _segment(self) -> Segment | None:
         scope = current.get()

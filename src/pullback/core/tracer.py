@@ -8,11 +8,9 @@ variables.
 
 from __future__ import annotations
 
-import dis
 import importlib
 import itertools
 import operator
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +18,13 @@ import numpy as np
 
 from pullback.core import dispatch
 from pullback.core.aval import Aval, DType, Shape
+from pullback.core.callers import refuse_losses
 from pullback.core.errors import NotDifferentiableError, TracerError
 
 if TYPE_CHECKING:
     from pullback.core.op import Op
 
 levels = itertools.count()
-_STORE = dis.opmap["STORE_SUBSCR"]
 _LOST = (
     "a traced array was to be turned into a plain numpy array, which would lose its gradient. "
     "Where it happens in `buffer[i] = traced`, create the buffer with np.zeros_like of a traced "
@@ -197,14 +195,14 @@ class Tracer:
         return bool(self.concrete("bool()"))
 
     def __float__(self) -> float:
-        _refuse_assignment()
+        refuse_losses(_LOST)
         return float(self.concrete("float()"))
 
     def __int__(self) -> int:
         return int(self.concrete("int()"))
 
     def __complex__(self) -> complex:
-        _refuse_assignment()
+        refuse_losses(_LOST)
         return complex(self.concrete("complex()"))
 
     def __index__(self) -> int:
@@ -265,16 +263,6 @@ class Tracer:
             view.version = view.base.version
 
 
-def _refuse_assignment() -> None:
-    """Raise if float() was called by `plain_array[i] = traced`, which no protocol can see.
-
-    NumPy asks an element for its float() there; the caller's instruction tells the two apart.
-    """
-    frame = sys._getframe(2)
-    if frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] == _STORE:
-        raise TracerError(_LOST)
-
-
 def highest_trace(args: Iterable[Any]) -> Trace | None:
     """Return the trace of the highest level among the tracers in `args`; None without any."""
     top = None
@@ -295,7 +283,7 @@ def _binary(ufunc: np.ufunc) -> tuple[Callable[..., Any], Callable[..., Any], Ca
 
     def in_place(self: Tracer, other: Any) -> Any:
         result = dispatch.ufuncs[ufunc](self, dispatch.as_operand(other))
-        if not self.shape:
+        if not self.shape and self.view is None:
             return result  # like NumPy's scalars, which are immutable: other names keep the value
         self[...] = result
         return self

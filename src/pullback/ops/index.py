@@ -284,7 +284,8 @@ def getitem(x: Any, index: Any) -> Any:
     """Return x[index]; basic indexing gives a view, index arrays a copy."""
     template, arrays = split_index(x, index)
     result = gather_op(x, *arrays, index=template)
-    if arrays or not isinstance(result, Tracer) or not result.shape:
+    number = not result.shape and Ellipsis not in template.parts  # with ... NumPy gives a 0-d view
+    if arrays or not isinstance(result, Tracer) or number:
         return result
     return as_view(
         result, x, lambda base: gather_op(base, index=template),

@@ -25,7 +25,7 @@ from pullback.ops.batching import batch_size, spread_to
 from pullback.transform.batching import vmap
 from pullback.transform.custom import custom_vjp
 from pullback.transform.inputs import flat_arrays
-from pullback.transform.reverse import vjp
+from pullback.transform.reverse import pull_back
 
 Step = Callable[..., Any]
 
@@ -120,7 +120,7 @@ class _Reversal:
         self.count, self.snapshots = count, snapshots
         self.stack = [(0, leaves)]
         before = self._state_before(count - 1)
-        self.out, self.last = vjp(step, before, parameters)
+        self.out, self.last = pull_back(step, before, parameters)
         top, bottom = highest_trace(self.out), highest_trace([*leaves, *parameters])
         if top is not None and (bottom is None or top.level > bottom.level):
             raise NotDifferentiableError(
@@ -152,7 +152,7 @@ class _Reversal:
                 position, leaves = self.stack[-1]
                 run = next(runs)
                 self.stack[-1] = position, [again(x, run) for x in leaves]
-                _, pullback = vjp(self.step, self._state_before(k), self.parameters)
+                _, pullback = pull_back(self.step, self._state_before(k), self.parameters)
             cotangent, found = pullback(cotangent)
             totals = [x if t is None else t + x for t, x in zip(totals, found, strict=True)]
         return cotangent, totals

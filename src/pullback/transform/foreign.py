@@ -14,7 +14,7 @@ from pullback.core.errors import DTypeError, NotDifferentiableError, ShapeError,
 from pullback.core.op import Op, call
 from pullback.ops.batching import aligned, batch_size
 from pullback.ops.families import match
-from pullback.transform.reverse import vjp as pull_back
+from pullback.transform.reverse import pull_back
 
 
 class ForeignCall:

@@ -12,7 +12,7 @@ from pullback.core.buffer import unwrap
 from pullback.core.errors import TreeError
 from pullback.core.forward import Forward, ForwardTracer
 from pullback.core.tracer import Tracer
-from pullback.transform.inputs import flat_arrays, matching_leaves
+from pullback.transform.inputs import distinct, flat_arrays, matching_leaves
 
 
 def jvp(
@@ -48,4 +48,5 @@ def jvp(
             value = np.asarray(out)[()]
         values.append(value)
         pushed.append(np.zeros_like(value) if tangent is None else tangent)
-    return pytree.unflatten(out_structure, values), pytree.unflatten(out_structure, pushed)
+    tangents_out = pytree.unflatten(out_structure, distinct(pushed, directions))
+    return pytree.unflatten(out_structure, values), tangents_out

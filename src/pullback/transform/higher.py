@@ -13,7 +13,7 @@ from pullback.core.errors import ConfigError
 from pullback.transform.batching import vmap
 from pullback.transform.forward import jvp
 from pullback.transform.inputs import argument_positions, flat_arrays
-from pullback.transform.reverse import grad, vjp
+from pullback.transform.reverse import grad, pull_back
 
 Mode = Literal["auto", "forward", "reverse"]
 BATCH_ELEMENTS = 1 << 22
@@ -50,7 +50,7 @@ def jacobian(
                 full[p] = x
             return function(*full, **kwargs)
 
-        out, pullback = vjp(flat_function, *leaves)
+        out, pullback = pull_back(flat_function, *leaves)
         out_leaves, out_tree = pytree.flatten(out)
         sizes = [sum(np.size(x) for x in group) for group in (leaves, out_leaves)]
         if mode == "forward" or (mode == "auto" and sizes[0] < sizes[1]):

@@ -105,3 +105,21 @@ def matching_leaves(structure: pytree.Structure, tree: Any, like: Sequence[Any],
             )
         checked.append(leaf)
     return checked
+
+
+def copied(tree: Any) -> Any:
+    """Return `tree` with arrays of its own, so that a later change by the caller is not seen."""
+    return pytree.map(lambda x: x.copy(order="K") if x.__class__ is np.ndarray else x, tree)
+
+
+def distinct(results: Sequence[Any], given: Sequence[Any] = ()) -> list[Any]:
+    """Return `results` as arrays that may be written to: none is another, nor one of `given`."""
+    taken = set(map(id, given))
+    found = []
+    for x in results:
+        if x.__class__ is np.ndarray:
+            if x.base is not None or id(x) in taken:
+                x = x.copy(order="K")
+            taken.add(id(x))
+        found.append(x)
+    return found

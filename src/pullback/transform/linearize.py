@@ -13,7 +13,7 @@ from pullback.core.errors import NotDifferentiableError
 from pullback.core.segment import Segment, move
 from pullback.core.tape import Tape, TapeNode, backward, history
 from pullback.core.tracer import Tracer
-from pullback.transform.inputs import flat_arrays, matching_leaves
+from pullback.transform.inputs import copied, distinct, flat_arrays, matching_leaves
 
 
 class Linearization:
@@ -24,14 +24,14 @@ class Linearization:
     """
 
     def __init__(self, function: Callable[..., Any], primals: Sequence[Any]) -> None:
-        self.leaves, self.in_tree = flat_arrays(tuple(primals), "primals")
+        self.leaves, self.in_tree = flat_arrays(copied(tuple(primals)), "primals")
         tape = Tape()
         inputs = [tape.input(leaf) for leaf in self.leaves]
         self._inputs = [x.node for x in inputs]
         traced = function(*pytree.unflatten(self.in_tree, inputs))
         outputs, self.out_tree = pytree.flatten(traced)
         pairs = [_value_and_node(tape, x) for x in outputs]
-        self.out_leaves = [value for value, _ in pairs]
+        self.out_leaves = copied([value for value, _ in pairs])
         self._outputs = [node for _, node in pairs]
         self._nodes = history(node for node in self._outputs if node is not None)
 
@@ -63,9 +63,8 @@ class Linearization:
             move(segment, None)
         pairs = zip(self._outputs, self.out_leaves, strict=True)
         found = [(table.get(node), value) for node, value in pairs]
-        return pytree.unflatten(
-            self.out_tree, [np.zeros_like(v) if t is None else t for t, v in found]
-        )
+        pushed = [np.zeros_like(v) if t is None else t for t, v in found]
+        return pytree.unflatten(self.out_tree, distinct(pushed, given))
 
     def pull(self, cotangent: Any) -> tuple[Any, ...]:
         """Return J^T u for the cotangent `u` of the value, one pytree per primal."""
@@ -73,8 +72,8 @@ class Linearization:
         table = backward(zip(self._outputs, given, strict=True), keep=self._inputs)
         pairs = zip(self._inputs, self.leaves, strict=True)
         found = [(table.get(node), leaf) for node, leaf in pairs]
-        leaves = [np.zeros_like(x) if ct is None else ct for ct, x in found]
-        return pytree.unflatten(self.in_tree, leaves)  # type: ignore[no-any-return]
+        pulled = [np.zeros_like(x) if ct is None else ct for ct, x in found]
+        return pytree.unflatten(self.in_tree, distinct(pulled, given))  # type: ignore[no-any-return]
 
 
 def linearize(function: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:

@@ -16,6 +16,8 @@ from pullback.core.tracer import Tracer
 from pullback.core.tracing import trace
 from pullback.transform.inputs import (
     argument_positions,
+    copied,
+    distinct,
     flat_arrays,
     matching_leaves,
     scalar_output,
@@ -37,6 +39,16 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
     >>> pullback(np.array([1.0, 10.0]))
     (array([ 3., 40.]), array([ 1., 20.]))
     """
+    found = pull_back(function, *copied(primals), has_aux=has_aux)
+    if has_aux:
+        out, pullback, aux = found
+        return copied(out), pullback, copied(aux)
+    out, pullback = found
+    return copied(out), pullback
+
+
+def pull_back(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> Any:
+    """Return what `vjp` does, for callers that change neither `primals` nor the value after it."""
     leaves, structure = flat_arrays(primals, "primals")
     tape = Tape()
     inputs = [tape.input(leaf) for leaf in leaves]
@@ -51,7 +63,7 @@ def vjp(function: Callable[..., Any], *primals: Any, has_aux: bool = False) -> A
     def pullback(cotangent: Any) -> Any:
         given = matching_leaves(out_structure, cotangent, values, "cotangent")
         table = backward(zip(out_nodes, given, strict=True), keep=nodes)
-        return pytree.unflatten(structure, _gradients(table, nodes, leaves, given))
+        return pytree.unflatten(structure, distinct(_gradients(table, nodes, leaves), given))
 
     out = pytree.unflatten(out_structure, values)
     if has_aux:
@@ -106,7 +118,7 @@ def value_and_grad(
         value = _lower(tape, out)
         seed = (_node(tape, out), np.ones((), value.dtype))
         table = backward([seed], keep=nodes, once=True)
-        gradient = pytree.unflatten(structure, _gradients(table, nodes, leaves))
+        gradient = pytree.unflatten(structure, distinct(_gradients(table, nodes, leaves)))
         if not isinstance(argnums, int) and len(positions) == 1:
             gradient = (gradient,)
         if has_aux:
@@ -180,17 +192,6 @@ def _lower(tape: Tape, x: Any) -> Any:
     return np.asarray(x)[()] if isinstance(x, (float, complex)) and not hasattr(x, "dtype") else x
 
 
-def _gradients(
-    table: Any, nodes: Sequence[Any], leaves: Sequence[Any], given: Sequence[Any] = ()
-) -> list[Any]:
-    """Return the gradients of `nodes`, each an array of its own that may be written to."""
-    taken = set(map(id, given))
-    gradients = []
-    for node, leaf in zip(nodes, leaves, strict=True):
-        gradient = table[node] if node in table else np.zeros_like(leaf)
-        if gradient.__class__ is np.ndarray:
-            if gradient.base is not None or id(gradient) in taken:
-                gradient = gradient.copy()
-            taken.add(id(gradient))
-        gradients.append(gradient)
-    return gradients
+def _gradients(table: Any, nodes: Sequence[Any], leaves: Sequence[Any]) -> list[Any]:
+    pairs = zip(nodes, leaves, strict=True)
+    return [table[node] if node in table else np.zeros_like(leaf) for node, leaf in pairs]

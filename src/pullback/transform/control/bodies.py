@@ -15,7 +15,7 @@ from pullback.core.forward import Forward, ForwardTracer
 from pullback.core.graph import Graph, Node
 from pullback.core.tracing import trace
 from pullback.passes import simplify
-from pullback.transform.reverse import vjp
+from pullback.transform.reverse import pull_back
 
 Flat = Callable[..., Sequence[Any]]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -75,7 +75,7 @@ def pull(function: Flat, primals: Sequence[Any], cotangents: Sequence[Any]) -> l
         results = function(*full)
         return [results[i] for i in floating(results)]
 
-    _, pullback = vjp(smooth, *[primals[i] for i in places])
+    _, pullback = pull_back(smooth, *[primals[i] for i in places])
     return list(pullback(list(cotangents)))
 
 
