@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import pullback as pb
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
@@ -22,3 +24,11 @@ def test_python_blocks_run(page, tmp_path, monkeypatch):
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_public_name_is_in_a_page():
+    pages = " ".join(page.read_text() for page in PAGES)
+    modules = [pb, pb.nn, pb.optim, pb.random, pb.train, pb.explain]
+    names = {name for module in modules for name in module.__all__}
+    plain = {"Initialiser", "Key", "LearningRate", "Schedule"}  # names of types
+    assert {name for name in names - plain if not re.search(rf"\b{name}\b", pages)} == set()

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as _np
 
 from pullback.core import dispatch as _dispatch
+from pullback.core.arrays import array_of as _array_of
 from pullback.core.buffer import Buffer as _Buffer
 from pullback.core.tracer import Tracer as _Tracer
 
@@ -32,19 +33,32 @@ def zeros(shape: Any, dtype: Any = float, *, device: Any = None) -> Any:
 
 
 def ones(shape: Any, dtype: Any = float, *, device: Any = None) -> Any:
-    """Return an array of ones that takes traced values by assignment."""
+    """Return an array of ones that takes traced values by assignment; see `zeros`.
+
+    >>> ones(2, "f4").sum()
+    np.float32(2.0)
+    """
     return _Buffer(_np.ones(shape, dtype))
 
 
 def empty(shape: Any, dtype: Any = float, *, device: Any = None) -> Any:
-    """Return an uninitialised array that takes traced values by assignment."""
+    """Return an uninitialised array that takes traced values by assignment; see `zeros`.
+
+    >>> empty((2, 3)).shape
+    (2, 3)
+    """
     return _Buffer(_np.empty(shape, dtype))
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None, *, device: Any = None) -> Any:
-    """Return an array of `fill_value`, which may be traced, that takes traced values."""
+    """Return an array of `fill_value`, which may be traced, that takes traced values.
+
+    >>> import pullback as pb
+    >>> pb.grad(lambda x: pb.numpy.full(3, x * x).sum())(2.0)
+    np.float64(12.0)
+    """
     if dtype is None:
-        dtype = getattr(fill_value, "dtype", _np.asarray(fill_value).dtype)
+        dtype = _array_of(fill_value).dtype
     buffer = _Buffer(_np.zeros(shape, dtype))
     buffer[...] = fill_value
     return buffer
@@ -61,7 +75,12 @@ def array(object: Any, dtype: Any = None, *, copy: Any = None, device: Any = Non
 
 
 def asarray(object: Any, dtype: Any = None, *, copy: Any = None, device: Any = None) -> Any:
-    """Return `object` as an array, itself where it is one of `dtype`; see `array`."""
+    """Return `object` as an array, itself where it is one of `dtype`; see `array`.
+
+    >>> x = ones(2)
+    >>> asarray(x) is x, asarray([1, 2])
+    (True, array([1, 2]))
+    """
     is_array = isinstance(object, (_Tracer, _np.ndarray))
     if is_array and not copy and dtype in (None, object.dtype):
         return object

@@ -24,6 +24,19 @@ from pullback.core.dispatch import functions
 from pullback.core.errors import DTypeError, ShapeError
 from pullback.core.tracer import Tracer
 
+__all__ = [
+    "Key",
+    "bernoulli",
+    "bits",
+    "fold_in",
+    "key",
+    "normal",
+    "permutation",
+    "randint",
+    "split",
+    "uniform",
+]
+
 Key = Any  # an array of two uint32, which may be traced
 Shape = int | tuple[int, ...]
 

@@ -23,6 +23,12 @@ class Optimizer(NamedTuple):
     `init(params)` gives the state: a dict with `step`, the number of updates made (0-d int64), and
     pytrees like `params`. `update(grads, state, params)` gives (new params, new state); it changes
     nothing in place and keeps every dtype.
+
+    >>> from pullback.optim import sgd
+    >>> optimizer, params = sgd(0.1), {"w": np.ones(2)}
+    >>> params, state = optimizer.update({"w": np.ones(2)}, optimizer.init(params), params)
+    >>> params["w"], state
+    (array([0.9, 0.9]), {'step': array(1)})
     """
 
     init: Callable[[Any], State]

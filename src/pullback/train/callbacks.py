@@ -11,7 +11,16 @@ Row = dict[str, float]
 
 
 class Callback:
-    """Override what is of interest; every method does nothing by default."""
+    """Override what is of interest; every method does nothing by default.
+
+    What a method raises ends the training; whole epochs stay.
+
+    >>> class Announce(Callback):
+    ...     def on_epoch_end(self, trainer, row):
+    ...         print(f"epoch {row['epoch']:.0f}: loss {row['train_loss']:.2f}")
+    >>> Announce().on_epoch_end(None, {"epoch": 1, "train_loss": 0.5})
+    epoch 1: loss 0.50
+    """
 
     def on_train_begin(self, trainer: Trainer, first_epoch: int, epochs: int, samples: int) -> None:
         """Training starts at `first_epoch` (1 for a new run); an epoch has `samples` rows."""

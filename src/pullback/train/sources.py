@@ -23,7 +23,10 @@ BUILT_IN = ("houses", "houses-generated", "digits", "mnist")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Training and validation data, and how they were made from columns."""
+    """Training and validation data, and how they were made from columns: what `load` returns.
+
+    `preprocessing` turns further tables into inputs, and outputs into the targets' own units.
+    """
 
     name: str
     train: Dataset

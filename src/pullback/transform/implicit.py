@@ -63,7 +63,7 @@ def fixed_point(
 ) -> Callable[..., Any]:
     """Return `point(x0, *theta)`, the x with `step(x, *theta) = x`, differentiable by theta.
 
-    As `custom_root` for the equation step(x, theta) - x = 0, whose interface it has.
+    As `custom_root` for the equation step(x, theta) - x = 0, whose interface and errors it has.
 
     >>> import numpy as np, pullback as pb
     >>> def heron(x, a):
@@ -87,8 +87,8 @@ def argmin(
 ) -> Callable[..., Any]:
     """Return `minimum(x0, *theta)`, where a scalar `objective(x, *theta)` is least, differentiable.
 
-    As `custom_root` for the equation that the gradient by x is 0, whose interface it has; the
-    systems to solve have the Hessian, which is symmetric.
+    As `custom_root` for the equation that the gradient by x is 0, whose interface and errors it
+    has; the systems to solve have the Hessian, which is symmetric.
 
     >>> import numpy as np, pullback as pb
     >>> from scipy.optimize import minimize

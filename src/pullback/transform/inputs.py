@@ -54,6 +54,8 @@ def argument_positions(argnums: int | Sequence[int], count: int) -> tuple[int, .
     """Return `argnums` as non-negative positions among `count` arguments."""
     given = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     for position in given:
+        if not count:
+            raise ShapeError("expected an argument to differentiate by, got none")
         if not -count <= position < count:
             raise ShapeError(
                 f"argnums: expected positions below {count}, the number of arguments given, "
