@@ -7,7 +7,7 @@ WORKERS ?= auto
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: demo test lint format types slow bench clean
+.PHONY: help demo test lint format types slow bench pages clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make slow    the long sweeps"
 	@echo "make bench   time pullback against its peers"
 	@echo "make format  format the code"
+	@echo "make pages   write the generated pages of docs/ anew"
 
 $(VENV)/.app: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -54,6 +55,11 @@ bench: $(VENV)/.$(EXTRAS)
 	$(BIN)/python benchmarks/training_step.py
 	$(BIN)/python benchmarks/sparse_jacobian.py
 	$(BIN)/python benchmarks/memory_budget.py
+
+pages: $(VENV)/.$(EXTRAS)
+	$(BIN)/python -m pullback.numpy.coverage docs/numpy.md
+	$(BIN)/python -c "from pullback.explain.undefined import page; print(page(), end='')" > $(VENV)/page.md
+	@mv $(VENV)/page.md docs/undefined.md
 
 clean:
 	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache .coverage
