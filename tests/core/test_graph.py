@@ -1,5 +1,8 @@
 """The graph: its text, its pictures, and the questions it answers."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -124,3 +127,25 @@ def test_names_go_on_after_z():
     names = [n.name for n in pb.trace(f, pb.Aval((), "f8")).nodes if n.op]
     assert len(set(names)) == 30
     assert "aa" in names
+
+
+def test_a_long_graph_is_pickled_and_copied():
+    def f(x):
+        for _ in range(2000):
+            x = np.sin(x) + 0.01
+        return {"out": x}
+
+    graph = pb.trace(f, 0.5)
+    for other in (pickle.loads(pickle.dumps(graph)), copy.deepcopy(graph)):
+        assert str(other) == str(graph)
+        assert other(0.3) == graph(0.3)
+
+
+def test_a_graph_with_rules_of_the_user_is_not_pickled_as_something_else():
+    @pb.custom_jvp
+    def exp(x):
+        return 2.0 * x
+
+    exp.defjvp(lambda primals, tangents: (2.0 * primals[0], 2.0 * tangents[0]))
+    with pytest.raises(pickle.PicklingError, match="'exp' has rules of the user's own"):
+        pickle.dumps(pb.trace(exp, 0.5))

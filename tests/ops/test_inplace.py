@@ -267,3 +267,15 @@ def test_an_element_taken_with_an_ellipsis_is_a_view_as_in_numpy():
     x = np.arange(1.0, 4.0)
     np.testing.assert_array_equal(pb.vjp(f, x)[0], f(x))
     np.testing.assert_array_equal(pb.trace(f, x)(x), f(x))
+
+
+def test_views_of_views_may_be_deep():
+    def f(x):
+        y = x * 1.0
+        last = y
+        for _ in range(2000):
+            last = last[...]
+        last[0] = 5.0
+        return np.sum(y)
+
+    np.testing.assert_array_equal(pb.grad(f)(np.ones(3)), [0.0, 1.0, 1.0])

@@ -204,3 +204,10 @@ def test_the_hessian_pattern_is_exact_and_symmetric():
 
 def test_linear_terms_leave_no_trace_in_the_hessian():
     assert pb.hessian_pattern(lambda x: np.sum(3 * x) + x[0] * x[1], X).nnz == 2
+
+
+def test_a_product_of_numbers_has_a_pattern():
+    def f(x):
+        return np.einsum("...,...->...", np.sum(x), np.sum(x))
+
+    np.testing.assert_array_equal(pb.sparse_hessian(f)(np.ones(2)).toarray(), np.full((2, 2), 2.0))

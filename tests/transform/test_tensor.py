@@ -1,6 +1,7 @@
 """Tensors: backward, grad, zero_grad, for those who come from PyTorch."""
 
 import gc
+import pickle
 import weakref
 
 import numpy as np
@@ -101,3 +102,14 @@ def test_history_is_freed_with_its_last_tensor():
 def test_bad_use_is_refused(action, error, message):
     with pytest.raises(error, match=message):
         action()
+
+
+def test_a_tensor_is_pickled_with_its_gradient():
+    w = pb.Tensor([1.0, 2.0])
+    np.sum(w**2).backward()
+    other = pickle.loads(pickle.dumps(w))
+    np.testing.assert_array_equal(other.grad, w.grad)
+    np.sum(other**2).backward()
+    np.testing.assert_array_equal(other.grad, [4.0, 8.0])
+    with pytest.raises(pickle.PicklingError, match=r"x\.detach\(\)"):
+        pickle.dumps(w * 2.0)

@@ -27,25 +27,14 @@ class Buffer(Tracer):
     def __init__(self, value: Any) -> None:
         super().__init__(_BUFFERS, value)
 
-    def assign(self, new: Any) -> None:
-        """Hold `new` from now on, and write it into what this buffer is a view of."""
-        self.refresh()
-        if self.view is not None:
-            base = self.view.base
-            base.assign(self.view.write(base, new))
-            self.view.version = base.version
+    def rebind(self, new: Any) -> None:
+        """Hold `new` from now on."""
+        self.hold(new)
+
+    def hold(self, new: Any) -> None:
+        """Hold what `new` is, or holds."""
         self.value = unwrap(new)
         self.version += 1
-
-    def refresh(self) -> None:
-        """Read a view anew when what it is a view of was assigned to."""
-        view = self.view
-        if view is not None:
-            view.base.refresh()
-            if view.version != view.base.version:
-                self.value = unwrap(view.read(view.base))
-                self.version += 1
-                view.version = view.base.version
 
     def __getitem__(self, index: Any) -> Any:
         self.refresh()

@@ -228,6 +228,18 @@ class Graph:
                     "A graph is made for one signature: trace the function again for this one."
                 )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # a flat table: nodes that held their inputs would nest as deep as the graph is long
+        number = {node: i for i, node in enumerate(self.nodes)}
+        rows = [
+            (n.aval, n.op, [number[i] for i in n.inputs], dict(n.params), n.value, n.name)
+            for n in self.nodes
+        ]
+        results = [number[node] for node in self.results]
+        return _restored, (
+            rows, len(self.arguments), results, self.in_tree, self.out_tree, self.name,
+        )  # fmt: skip
+
     def __str__(self) -> str:
         from pullback.core.printing import to_text
 
@@ -240,6 +252,16 @@ class Graph:
         from pullback.core.printing import to_dot
 
         return to_dot(self, **labels)
+
+
+def _restored(
+    rows: Sequence[Any], count: int, results: Sequence[int], in_tree: Any, out_tree: Any, name: str
+) -> Graph:
+    """Return the graph that `Graph.__reduce__` took apart."""
+    nodes: list[Node] = []
+    for aval, op, inputs, params, value, label in rows:
+        nodes.append(Node(aval, op, tuple(nodes[i] for i in inputs), params, value, label))
+    return Graph(nodes[:count], [nodes[i] for i in results], in_tree, out_tree, name)
 
 
 def reachable(arguments: Sequence[Node], results: Sequence[Node]) -> tuple[Node, ...]:

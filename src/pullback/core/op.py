@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pickle import PicklingError, UnpicklingError
 from typing import Any, Literal
 
 import numpy as np
 
+from pullback.core import dispatch
 from pullback.core.aval import Aval
 from pullback.core.tracer import highest_trace
 
@@ -94,12 +96,32 @@ class Op:
     def __repr__(self) -> str:
         return f"Op({self.name})"
 
+    def __deepcopy__(self, memo: Any) -> Op:
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return (OPS.__getitem__, (self.name,))
+        if OPS.get(self.name) is not self:
+            raise PicklingError(
+                f"{self.name!r} has rules of the user's own, which cannot be pickled; pickle the "
+                "function and trace it again"
+            )
+        return _defined, (self.name,)
 
 
 OPS: dict[str, Op] = {}
 """Every operation by name: the generic test goes through this table."""
+
+
+def _defined(name: str) -> Op:
+    """Return the operation of this name, for pickle."""
+    if name not in OPS:
+        dispatch.load_deferred()
+    if name not in OPS:
+        raise UnpicklingError(
+            f"no operation named {name!r} is known: import the module of pullback that has it "
+            "first, such as pullback.scipy.linalg"
+        )
+    return OPS[name]
 
 
 def define(op: Op) -> Op:

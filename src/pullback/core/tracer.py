@@ -236,10 +236,18 @@ class Tracer:
     def assign(self, new: Any) -> None:
         """Re-bind this tracer to `new`, and what it is a view of likewise."""
         self.refresh()
-        if self.view is not None:
-            base = self.view.base
-            base.assign(self.view.write(base, new))
-            self.view.version = base.version
+        steps, view = [(self, new)], self.view
+        while view is not None:
+            new = view.write(view.base, new)
+            steps.append((view.base, new))
+            view = view.base.view
+        for tracer, value in reversed(steps):
+            tracer.rebind(value)
+            if tracer.view is not None:
+                tracer.view.version = tracer.view.base.version
+
+    def rebind(self, new: Any) -> None:
+        """Stand for `new`, which may be of a lower level or no tracer."""
         if not isinstance(new, Tracer) or new.context is not self.context:
             if isinstance(new, Tracer) and new.context.level > self.context.level:
                 raise NotDifferentiableError(
@@ -247,20 +255,23 @@ class Tracer:
                     "copy it first (x = x + 0) or create it inside the inner function"
                 )
             new = self.context.wrap(new)
-        self.value, self.node = new.value, new.node
-        self.version += 1
+        self.hold(new)
 
     def refresh(self) -> None:
         """Read a view anew when what it is a view of was assigned to."""
-        view = self.view
-        if view is None:
-            return
-        view.base.refresh()
-        if view.version != view.base.version:
-            new = view.read(view.base)
-            self.value, self.node = new.value, new.node
-            self.version += 1
-            view.version = view.base.version
+        chain, view = [], self.view
+        while view is not None:
+            chain.append((self, view))
+            self, view = view.base, view.base.view
+        for tracer, view in reversed(chain):
+            if view.version != view.base.version:
+                tracer.hold(view.read(view.base))
+                view.version = view.base.version
+
+    def hold(self, new: Any) -> None:
+        """Stand for what `new` stands for."""
+        self.value, self.node = new.value, new.node
+        self.version += 1
 
 
 def highest_trace(args: Iterable[Any]) -> Trace | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from pickle import PicklingError
 from typing import Any
 
 import numpy as np
@@ -108,18 +109,32 @@ class Tensor(TapeTracer):
                 found = np.array(table[leaf])
                 tensor.grad = found if tensor.grad is None else tensor.grad + found
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.node is not None and not self._leaf:
+            raise PicklingError(
+                "a tensor that was computed cannot be pickled, as its history would be lost; "
+                "pickle x.detach() or x.numpy()"
+            )
+        return _restored, (self.data, self.requires_grad, self.grad)
+
     def zero_grad(self) -> None:
         """Forget the gradient that `backward` has added up."""
         self.grad = None
 
-    def assign(self, new: Any) -> None:
+    def rebind(self, new: Any) -> None:
         """Re-bind a result to `new`; what the user made is changed through `data` instead."""
         if self._leaf and self.node is not None:
             raise NotDifferentiableError(
                 "in-place change of a tensor that requires a gradient: write w.data[...] = value "
                 "for a change that is not recorded, or y = w + 0 first for one that is"
             )
-        super().assign(new)
+        super().rebind(new)
+
+
+def _restored(data: Any, requires_grad: bool, gradient: Any) -> Tensor:
+    tensor = Tensor(data, requires_grad)
+    tensor.grad = gradient
+    return tensor
 
 
 class _TensorTape(Tape):

@@ -53,7 +53,7 @@ def _all_terms(
     members = _read(part, names, grid)
     shape = tuple(lengths[c] for c in kept)
     full = (*shape, *[lengths[c] for c in summed])
-    positions = np.arange(math.prod(shape)).reshape(*shape, *[1] * len(summed))
+    positions = np.arange(math.prod(shape)).reshape((*shape, *[1] * len(summed)))
     members, owners = np.broadcast_to(members, full), np.broadcast_to(positions, full)
     joined = group(part.sets, members, owners, shape)
     stretched = joined.numbers.reshape([lengths[c] if c in kept else 1 for c in result])
