@@ -304,3 +304,8 @@ def test_products_in_a_batch_join_with_what_follows(first, second, transposed):
     for got, wanted in zip(compiled(x, y), attention(x, y), strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-13)
     assert "by a library" in compiled.report()
+
+
+def test_a_transposed_matrix_in_a_product_that_numpy_computes():
+    x, z = np.arange(6.0).reshape(2, 3), np.array([1.0, 2.0j])
+    np.testing.assert_allclose(pb.compile(lambda x, z: x.T @ z)(x, z), x.T @ z)

@@ -113,3 +113,12 @@ def test_a_tensor_is_pickled_with_its_gradient():
     np.testing.assert_array_equal(other.grad, [4.0, 8.0])
     with pytest.raises(pickle.PicklingError, match=r"x\.detach\(\)"):
         pickle.dumps(w * 2.0)
+
+
+def test_tensors_go_through_loops():
+    x = pb.Tensor([1.0, 2.0])
+    total = np.sum(pb.map(lambda row: row**3, x)) + np.sum(
+        pb.fori_loop(0, 2, lambda i, y: y * y, x)
+    )
+    total.backward()
+    np.testing.assert_allclose(x.grad, [3.0 + 4.0, 12.0 + 4.0 * 8.0])

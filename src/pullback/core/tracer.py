@@ -246,6 +246,10 @@ class Tracer:
             if tracer.view is not None:
                 tracer.view.version = tracer.view.base.version
 
+    def alias(self) -> Tracer:
+        """Return another tracer of the same value, which assignments to this one do not reach."""
+        return type(self)(self.context, self.value, self.node)
+
     def rebind(self, new: Any) -> None:
         """Stand for `new`, which may be of a lower level or no tracer."""
         if not isinstance(new, Tracer) or new.context is not self.context:

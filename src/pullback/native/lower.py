@@ -130,7 +130,7 @@ class Lowering:
             if not is_expression(node):
                 stored.add(node)
                 if node.op.name not in REDUCTIONS:
-                    stored.update(products.sources(node))
+                    stored.update(products.sources(node) if _is_native(node) else node.inputs)
             elif places.needs_memory(node):
                 stored.add(node.inputs[0])
             inside = [0 if i in stored or i.op is None else self.cost[i] for i in node.inputs]

@@ -121,6 +121,10 @@ class Tensor(TapeTracer):
         """Forget the gradient that `backward` has added up."""
         self.grad = None
 
+    def alias(self) -> Tensor:
+        """Return a result of the same value, which assignments to this tensor do not reach."""
+        return _TAPE.wrap(self.value, self.node)
+
     def rebind(self, new: Any) -> None:
         """Re-bind a result to `new`; what the user made is changed through `data` instead."""
         if self._leaf and self.node is not None:

@@ -83,7 +83,7 @@ def _owned(x: Any) -> Any:
         return x.copy()
     if isinstance(x, Tracer):
         x.refresh()
-        return type(x)(x.context, x.value, x.node)
+        return x.alias()
     return x
 
 
