@@ -105,3 +105,14 @@ def test_methods_that_do_not_exist_or_do_not_apply_are_refused():
         pb.check_grads(np.sin, (1.0 + 2.0j,), method="complex-step")
     with pytest.raises(pb.errors.ConfigError, match="real values"):
         pb.check_grads(np.fft.fft, (np.ones(3),), method="complex-step")
+
+
+def test_the_arguments_stay_as_they_are_where_the_function_assigns_in_place():
+    def f(x):
+        x[0] = 5.0
+        x *= 2.0
+        return np.sum(x**2)
+
+    x = np.array([0.3, 0.7])
+    pb.check_grads(f, (x,))
+    np.testing.assert_array_equal(x, [0.3, 0.7])

@@ -184,3 +184,13 @@ def test_a_step_that_writes_into_its_state_fails():
 def test_errors_name_what_is_wrong(call, error, message):
     with pytest.raises(getattr(pb.errors, error), match=message):
         pb.grad(lambda x: np.sum(call(x)))(np.ones(3))
+
+
+def test_a_step_in_place_leaves_the_state_of_the_caller_alone():
+    def step(state):
+        state *= 2.0
+        return state
+
+    state = np.ones(2)
+    np.testing.assert_array_equal(pb.checkpointed_loop(step, state, 3), [8.0, 8.0])
+    np.testing.assert_array_equal(state, [1.0, 1.0])

@@ -184,3 +184,17 @@ def test_a_python_branch_on_a_traced_value_names_its_line_and_the_remedies(funct
     remedies = r"np\.where.*pb\.cond.*pb\.while_loop"
     with pytest.raises(TracerError, match=rf"{__file__}, line {line}\).*{remedies}"):
         pb.trace(function, 1.0)
+
+
+def test_a_branch_that_assigns_in_place_leaves_its_operand_alone_in_every_mode():
+    def double(y):
+        y *= 2.0
+        return y
+
+    def f(x):
+        y = x * 1.0
+        return np.sum(pb.cond(True, double, double, y) * pb.switch(0, [double], y) * y)
+
+    x = np.array([1.0, 2.0])
+    assert f(x) == pb.trace(f, x)(x) == pb.value_and_grad(f)(x)[0] == np.sum(4.0 * x**3)
+    np.testing.assert_allclose(pb.grad(f)(x), 12.0 * x**2)

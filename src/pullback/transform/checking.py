@@ -13,7 +13,7 @@ from pullback.core import pytree
 from pullback.core.aval import aval_of
 from pullback.core.errors import ConfigError, GradientError
 from pullback.transform.forward import jvp
-from pullback.transform.inputs import flat_arrays
+from pullback.transform.inputs import copied, flat_arrays
 from pullback.transform.reverse import vjp
 
 Method = Literal["auto", "central", "complex-step"]
@@ -92,7 +92,7 @@ class _Numerical:
     def derivative(self, function: Any, args: Any, tangents: Any) -> tuple[Any, Tolerances]:
         """Return the derivative along `tangents`, and its tolerances."""
         if self.method == "complex-step":
-            if any(aval_of(y).dtype.kind == "c" for y in pytree.leaves(function(*args))):
+            if any(aval_of(y).dtype.kind == "c" for y in pytree.leaves(function(*copied(args)))):
                 raise ConfigError(
                     'method="complex-step" needs a function of real values, got complex ones; '
                     'use "central"'
@@ -125,7 +125,7 @@ def _check(
         _check(pushed, args, order - 1, modes, numerical, rng, (*path, "fwd"))
     if "rev" in modes:
         _check_reverse(function, args, numerical, rng, (*path, "rev"))
-        cotangent = _random_like(function(*args), rng)
+        cotangent = _random_like(function(*copied(args)), rng)
 
         def pulled(*primals: Any) -> Any:
             out, pullback = vjp(function, *primals)

@@ -24,7 +24,7 @@ from pullback.core.tracer import Tracer, highest_trace
 from pullback.ops.batching import batch_size, spread_to
 from pullback.transform.batching import vmap
 from pullback.transform.custom import custom_vjp
-from pullback.transform.inputs import flat_arrays
+from pullback.transform.inputs import copied, flat_arrays
 from pullback.transform.reverse import pull_back
 
 Step = Callable[..., Any]
@@ -64,7 +64,7 @@ def checkpointed_loop(
         new = pytree.match(form, step(pytree.unflatten(form, leaves), *given), "step(state)")
         return [_unchanged(a, b) for a, b in zip(new, leaves, strict=True)]
 
-    return pytree.unflatten(form, _loop(flat_step, leaves, parameters, count, spare))
+    return pytree.unflatten(form, _loop(flat_step, copied(leaves), parameters, count, spare))
 
 
 def _loop(step: Step, leaves: Any, parameters: Any, count: int, snapshots: int) -> Any:

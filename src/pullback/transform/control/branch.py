@@ -11,6 +11,7 @@ from pullback.core import pytree
 from pullback.core.aval import aval_of
 from pullback.core.errors import ConfigError, DTypeError, ShapeError, TreeError
 from pullback.transform.control.branch_op import switch_op
+from pullback.transform.control.carry import owned
 from pullback.transform.control.closure import Closed, close, has_no_truth, is_number
 
 
@@ -33,7 +34,7 @@ def cond(
     if has_no_truth(pred):
         index = np.astype(np.not_equal(pred, 0), np.intp)
         return _choose(index, [false_fun, true_fun], operands, "cond: true_fun and false_fun")
-    return true_fun(*operands) if pred else false_fun(*operands)
+    return true_fun(*owned(operands)) if pred else false_fun(*owned(operands))
 
 
 def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -> Any:
@@ -57,7 +58,7 @@ def switch(index: Any, branches: Sequence[Callable[..., Any]], *operands: Any) -
         )
     if has_no_truth(index):
         return _choose(index, branches, operands, "switch: the branches")
-    return branches[min(max(int(index), 0), len(branches) - 1)](*operands)
+    return branches[min(max(int(index), 0), len(branches) - 1)](*owned(operands))
 
 
 def _scalar(x: Any, name: str) -> None:
