@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -116,9 +116,6 @@ class Gather:
     length: int
     stride: int
 
-    def __str__(self) -> str:
-        return f"{self.stride}*[{self.index}]" if self.stride != 1 else f"[{self.index}]"
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Load:
@@ -133,21 +130,23 @@ class Load:
         """Dtype of the element."""
         return self.buffer.dtype
 
-    def __str__(self) -> str:
-        return f"{self.buffer}[{' + '.join(map(str, (self.offset, *self.gathers)))}]"
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Apply:
-    """The scalar operation `name` on `args`, which are cast to `working` first."""
+    """The scalar operation `name` on `args`, which are cast to `working` first.
+
+    `depth` is how many operations stand inside each other here.
+    """
 
     name: str
     args: tuple[Expr, ...]
     working: DType
     dtype: DType
+    depth: int = field(init=False)
 
-    def __str__(self) -> str:
-        return f"{self.name}({', '.join(map(str, self.args))})"
+    def __post_init__(self) -> None:
+        depth = 1 + max([getattr(a, "depth", 0) for a in self.args])
+        object.__setattr__(self, "depth", depth)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -173,10 +172,6 @@ class Store:
     gathers: tuple[Gather, ...] = ()
     add: bool = False
 
-    def __str__(self) -> str:
-        place = " + ".join(map(str, (self.offset, *self.gathers)))
-        return f"{self.buffer}[{place}] {'+=' if self.add else '='} {self.value}"
-
 
 @dataclass(frozen=True, slots=True)
 class Reduce:
@@ -190,9 +185,6 @@ class Reduce:
     value: Expr
     combine: Combine
     kept: tuple[int, ...]
-
-    def __str__(self) -> str:
-        return f"{self.buffer}[{self.offset}] {self.combine}= {self.value}"
 
 
 Statement = Store | Reduce
@@ -220,8 +212,7 @@ class Kernel:
 
     def __str__(self) -> str:
         head = "for " + ", ".join(f"i{k} < {n}" for k, n in enumerate(self.sizes))
-        lines = [f"  {statement}" for statement in self.body]
-        return "\n".join([f"{head if self.sizes else 'once'}:", *lines])
+        return "\n".join([f"{head if self.sizes else 'once'}:", *texts(self.body)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +317,7 @@ class Tiles:
         )
         loops = ", ".join(f"i{k} < {n}" for k, n in enumerate(self.sizes))
         head = f"for {loops}, with {a} @ {b} over {self.k}:"
-        return "\n".join([head, *[f"  {s}" for s in self.body]])
+        return "\n".join([head, *texts(self.body)])
 
 
 Step = Kernel | Matmul | Tiles | Python
@@ -353,3 +344,49 @@ def literal(value: Any, dtype: Any) -> Number:
     """Return the literal `value` in `dtype`."""
     kind = np.dtype(dtype)
     return Number(kind.type(value).item(), kind)
+
+
+def texts(body: Sequence[Statement]) -> list[str]:
+    """Return the lines of a body: what is used more than once has a name."""
+    uses: dict[Any, int] = {}
+    pending: list[Any] = [e for s in body for e in (s.value, *_indices(s))]
+    while pending:
+        expr = pending.pop()
+        uses[expr] = uses.get(expr, 0) + 1
+        if uses[expr] == 1:
+            pending.extend(expr.args if isinstance(expr, Apply) else _indices(expr))
+    names: dict[Any, str] = {}
+    lines: list[str] = []
+
+    def place(offset: Affine, gathers: Sequence[Gather]) -> str:
+        parts = [str(offset)] if offset != Affine() or not gathers else []
+        for g in gathers:
+            parts.append(f"{'' if g.stride == 1 else f'{g.stride}*'}[{text(g.index)}]")
+        return " + ".join(parts)
+
+    def text(expr: Expr) -> str:
+        if expr in names:
+            return names[expr]
+        if isinstance(expr, Load):
+            return f"{expr.buffer}[{place(expr.offset, expr.gathers)}]"
+        if not isinstance(expr, Apply):
+            return str(expr)
+        written = f"{expr.name}({', '.join([text(a) for a in expr.args])})"
+        if uses[expr] > 1:
+            names[expr] = f"v{len(names)}"
+            lines.append(f"  {names[expr]} = {written}")
+            return names[expr]
+        return written
+
+    for s in body:
+        value = text(s.value)
+        if isinstance(s, Reduce):
+            lines.append(f"  {s.buffer}[{s.offset}] {s.combine}= {value}")
+        else:
+            sign = "+=" if s.add else "="
+            lines.append(f"  {s.buffer}[{place(s.offset, s.gathers)}] {sign} {value}")
+    return lines
+
+
+def _indices(x: Any) -> list[Expr]:
+    return [g.index for g in getattr(x, "gathers", ())]

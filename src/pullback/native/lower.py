@@ -15,6 +15,7 @@ import numpy as np
 from pullback.core.aval import Aval, result_type
 from pullback.core.graph import Graph, Node
 from pullback.native import places, products
+from pullback.native.fuse import joined
 from pullback.native.loops import (
     Apply,
     Buffer,
@@ -31,7 +32,6 @@ from pullback.native.loops import (
     identity,
     linear,
     literal,
-    loads_of,
 )
 from pullback.native.scalar import CHEAP, COMPARISONS, SCALARS, takes
 
@@ -41,6 +41,9 @@ REDUCTIONS: dict[str, Combine] = {
 DTYPES = {np.dtype(t) for t in ("f4", "f8", "?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")}
 INLINE_COST = 3
 """How much arithmetic may be done again, rather than stored and read."""
+
+MOST_DEPTH = 64
+"""How many operations may stand inside each other; a chain that is longer is stored in between."""
 
 
 @dataclass(slots=True)
@@ -103,8 +106,7 @@ class Lowering:
         results: list[Buffer] = []
         for node in self.graph.results:
             results.append(self._returned(node, results))
-        steps = [step for group in self._joined() for step in group]
-        return Lowered(steps, arguments, results, self.fallbacks)
+        return Lowered(joined(self), arguments, results, self.fallbacks)
 
     def _returned(self, node: Node, before: list[Buffer]) -> Buffer:
         """Return a buffer of its own for a result: a copy of an argument, or of another result."""
@@ -123,9 +125,10 @@ class Lowering:
     def _choose_stored(self) -> set[Node]:
         """Choose the nodes that get memory, from the results to the arguments' readers."""
         stored = set(self.results)
+        depth: dict[Node, int] = {}
         for node in self.graph.nodes:
             if node.op is None or node.op.name == "item":
-                self.cost[node] = 0
+                self.cost[node] = depth[node] = 0
                 continue
             if not is_expression(node):
                 stored.add(node)
@@ -133,8 +136,11 @@ class Lowering:
                     stored.update(products.sources(node) if _is_native(node) else node.inputs)
             elif places.needs_memory(node):
                 stored.add(node.inputs[0])
-            inside = [0 if i in stored or i.op is None else self.cost[i] for i in node.inputs]
-            self.cost[node] = sum(inside) + (node.op.name in SCALARS) * (
+            inside = [i for i in node.inputs if i not in stored]
+            depth[node] = 1 + max((depth[i] for i in inside), default=0)
+            if depth[node] > MOST_DEPTH:
+                stored.add(node)
+            self.cost[node] = sum(self.cost[i] for i in inside) + (node.op.name in SCALARS) * (
                 1 if node.op.name in CHEAP else 8
             )
             repeated = self.uses.get(node, 0) > 1 or self._is_stretched(node)
@@ -153,6 +159,19 @@ class Lowering:
         return False
 
     # expressions
+
+    def forget(self) -> None:
+        """Forget the expressions made so far, and what is forwarded."""
+        self._known, self.forwarded = {}, {}
+
+    def forward(self, node: Node) -> Expr:
+        """Return the expression of a stored `node`; its readers take it in, unless it is deep."""
+        buffer = self.storage.pop(node)
+        value = self._value(node, identity(node.shape))
+        self.storage[node] = buffer
+        if getattr(value, "depth", 0) <= MOST_DEPTH:
+            self.forwarded[node] = value
+        return value
 
     def value(self, node: Node, place: Place) -> Expr:
         """Return the element of `node` at `place`."""
@@ -270,91 +289,6 @@ class Lowering:
         else:
             self.storage[node] = outs[0]
         unit.steps = [Python(node, outs, tuple(inputs))]
-
-    # joining loops
-
-    def _joined(self) -> list[list[Step]]:
-        """Join units over the same loops, where what they exchange is at the same place."""
-        groups: list[list[Unit]] = []
-        home: dict[Buffer, int] = {}  # the group that fills a buffer
-        for unit in self.units:
-            earliest, mine = 0, -1
-            reads = [load for step in unit.steps for load in _reads(step)]
-            for buffer, load in reads:
-                if buffer in home:
-                    before = home[buffer]
-                    same_place = self._is_aligned(groups[before], unit, buffer, load)
-                    earliest = max(earliest, before if same_place else before + 1)
-            if unit.fusible:
-                for at in range(earliest, len(groups)):
-                    if groups[at][0].fusible and groups[at][0].sizes == unit.sizes:
-                        groups[at].append(unit)
-                        mine = at
-                        break
-            if mine < 0:
-                groups.append([unit])
-                mine = len(groups) - 1
-            for step in unit.steps:
-                for buffer in step.written():
-                    home[buffer] = mine
-        return [self._merged(group, groups) for group in groups]
-
-    def _is_aligned(self, group: list[Unit], unit: Unit, buffer: Buffer, load: Any) -> bool:
-        maker = next(u for u in group if any(buffer in s.written() for s in u.steps))
-        return (
-            unit.fusible
-            and maker.pointwise
-            and maker.sizes == unit.sizes
-            and load is not None
-            and not load.gathers
-            and load.offset == linear(identity(maker.sizes), maker.sizes)
-        )
-
-    def _merged(self, group: list[Unit], groups: list[list[Unit]]) -> list[Step]:
-        if not group[0].fusible:
-            return group[0].steps
-        self._known, self.forwarded = {}, {}
-        statements: list[Any] = []
-        for unit in group:
-            (kernel,) = unit.steps
-            assert isinstance(kernel, Kernel)
-            (old,) = kernel.body
-            buffer = self.storage.pop(unit.node) if unit.pointwise else None
-            if buffer is not None:
-                value = self._value(unit.node, identity(unit.node.shape))
-                self.storage[unit.node] = buffer
-                self.forwarded[unit.node] = value
-                statements.append(Store(buffer, old.offset, value))
-            else:
-                assert isinstance(old, Reduce)
-                value = self.value(unit.node.inputs[0], identity(unit.sizes))
-                statements.append(Reduce(old.buffer, old.offset, value, old.combine, old.kept))
-        self.forwarded = {}
-        outside = {
-            buffer
-            for other in groups
-            if other is not group
-            for u in other
-            for step in u.steps
-            for buffer, _ in _reads(step)
-        }
-        inside = {load.buffer for s in statements for load in loads_of(s)}
-        needed = [
-            s for s in statements
-            if s.buffer.kind == "result" or s.buffer in outside or s.buffer in inside
-        ]  # fmt: skip
-        return [Kernel(group[0].sizes, tuple(needed))]
-
-
-def _reads(step: Step) -> list[tuple[Buffer, Load | None]]:
-    if isinstance(step, Kernel):
-        found: list[tuple[Buffer, Load | None]] = []
-        for statement in step.body:
-            found.extend((load.buffer, load) for load in loads_of(statement))
-            if isinstance(statement, Store) and statement.add:
-                found.append((statement.buffer, None))
-        return found
-    return [(b, None) for b in step.buffers()]
 
 
 def is_expression(node: Node) -> bool:

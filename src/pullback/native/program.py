@@ -40,6 +40,7 @@ class NativeProgram:
         self.constants = {
             b: np.ascontiguousarray(b.value) for b in self.slots if b.kind == "constant"
         }
+        self._names: dict[str, str] = {}
         self.addresses: dict[Any, int] = {}  # entries after the buffers' for what lies elsewhere
         names, self.llvm = self._assemble()
         self._code = Loaded(_object_file(self.llvm))
@@ -110,19 +111,26 @@ class NativeProgram:
         pointers = _Pointers(self, code)
         for k, step in steps:
             if isinstance(step, (Kernel, Tiles)):
-                if isinstance(step, Kernel):
-                    KernelWriter(module, step, f"step{k}").write()
-                else:
-                    TilesWriter(module, step, f"step{k}").write()
+                name_of_step = self._function(module, step, f"step{k}")
                 args = [f"ptr {pointers.of(b)}" for b in step.buffers()]
                 if has_gathers(step.body):
                     args.append(f"ptr {pointers.slot(ERROR)}")
-                code.line(f"call void @step{k}({', '.join(args)})")
+                code.line(f"call void @{name_of_step}({', '.join(args)})")
             else:
                 self._matmul(code, step, pointers)
         code.finish()
         segments.append(name)
         steps.clear()
+
+    def _function(self, module: Module, step: Kernel | Tiles, name: str) -> str:
+        """Write the function of a step; one that was written before serves steps like it too."""
+        kind = KernelWriter if isinstance(step, Kernel) else TilesWriter
+        kind(module, step, "step").write()  # type: ignore[arg-type]  # the kind of this step
+        text = module.functions.pop()
+        known = self._names.setdefault(text, name)
+        if known == name:
+            module.functions.append(text.replace("@step(", f"@{name}(", 1))
+        return known
 
     def _matmul(self, code: Code, step: Matmul, pointers: _Pointers) -> None:
         bases = [pointers.of(b) for b in (step.out, step.a, step.b)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from pullback.native.loops import (
@@ -40,13 +40,11 @@ def _without_single_turns(kernel: Kernel) -> Kernel:
     def renumber(place: Affine) -> Affine:
         return affine(place.const, {number[k]: step for k, step in place.terms if k in number})
 
-    body = [
-        _mapped(s, renumber, tuple(number[k] for k in s.kept if k in number))
-        if isinstance(s, Reduce)
-        else _mapped(s, renumber)
-        for s in kernel.body
-    ]
-    return Kernel(tuple(kernel.sizes[k] for k in kept), tuple(body))
+    def loops(group: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(number[k] for k in group if k in number)
+
+    body = rebuilt(kernel.body, change=renumber, loops=loops)
+    return Kernel(tuple(kernel.sizes[k] for k in kept), body)
 
 
 def _follow(kernel: Kernel, at: int) -> bool:
@@ -68,13 +66,10 @@ def _joined(kernel: Kernel, at: int) -> Kernel:
         steps = {k - (k > at): step for k, step in place.terms if k != at}
         return affine(place.const, steps)
 
-    body = [
-        _mapped(s, join, tuple(k - (k > at) for k in s.kept if k != at))
-        if isinstance(s, Reduce)
-        else _mapped(s, join)
-        for s in kernel.body
-    ]
-    return Kernel(tuple(sizes), tuple(body))
+    def loops(group: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(k - (k > at) for k in group if k != at)
+
+    return Kernel(tuple(sizes), rebuilt(kernel.body, change=join, loops=loops))
 
 
 def _places(statement: Statement) -> Iterator[Affine]:
@@ -83,39 +78,44 @@ def _places(statement: Statement) -> Iterator[Affine]:
         yield load.offset
 
 
-def replaced(statement: Any, of_load: Callable[[Load], Expr]) -> Any:
-    """Return the statement with other expressions in place of what it loads."""
-    return _rebuilt(statement, lambda place: place, of_load, getattr(statement, "kept", None))
+def _same(x: Any) -> Any:
+    return x
 
 
-def _mapped(statement: Any, change: Map, kept: tuple[int, ...] | None = None) -> Any:
-    return _rebuilt(statement, change, lambda load: load, kept)
+def rebuilt(
+    body: Sequence[Statement],
+    change: Map = _same,
+    loops: Callable[[tuple[int, ...]], tuple[int, ...]] = _same,
+    of_load: Callable[[Load], Expr] = _same,
+) -> tuple[Statement, ...]:
+    """Return statements with other places, loops, or expressions in place of what they load.
 
-
-def _rebuilt(
-    statement: Any, change: Map, of_load: Callable[[Load], Expr], kept: tuple[int, ...] | None
-) -> Any:
+    What several of them share they share afterwards.
+    """
     known: dict[Expr, Expr] = {}
 
     def gathers(group: tuple[Gather, ...]) -> tuple[Gather, ...]:
-        return tuple(Gather(expr(g.index), g.length, g.stride) for g in group)
+        return tuple([Gather(expr(g.index), g.length, g.stride) for g in group])
 
     def expr(e: Expr) -> Expr:
         found = known.get(e)
         if found is None:
+            found = e
             if isinstance(e, Load):
                 other = of_load(e)
-                moved = Load(e.buffer, change(e.offset), gathers(e.gathers))
-                found = moved if other is e else other
+                if other is e:
+                    other = Load(e.buffer, change(e.offset), gathers(e.gathers))
+                found = other
             elif isinstance(e, Apply):
-                found = Apply(e.name, tuple(map(expr, e.args)), e.working, e.dtype)
-            else:
-                found = e
+                found = Apply(e.name, tuple([expr(a) for a in e.args]), e.working, e.dtype)
             known[e] = found
         return found
 
-    offset, value = change(statement.offset), expr(statement.value)
-    if isinstance(statement, Reduce):
-        assert kept is not None
-        return Reduce(statement.buffer, offset, value, statement.combine, kept)
-    return Store(statement.buffer, offset, value, gathers(statement.gathers), statement.add)
+    made: list[Statement] = []
+    for s in body:
+        offset, value = change(s.offset), expr(s.value)
+        if isinstance(s, Reduce):
+            made.append(Reduce(s.buffer, offset, value, s.combine, loops(s.kept)))
+        else:
+            made.append(Store(s.buffer, offset, value, gathers(s.gathers), s.add))
+    return tuple(made)
