@@ -309,3 +309,31 @@ def test_products_in_a_batch_join_with_what_follows(first, second, transposed):
 def test_a_transposed_matrix_in_a_product_that_numpy_computes():
     x, z = np.arange(6.0).reshape(2, 3), np.array([1.0, 2.0j])
     np.testing.assert_allclose(pb.compile(lambda x, z: x.T @ z)(x, z), x.T @ z)
+
+
+def test_long_loops_compile_quickly_and_right():
+    def network(w, x):
+        h = x[0] @ w
+        for t in range(1, 60):
+            h = np.tanh(h @ w + x[t])
+        return np.sum(h * h)
+
+    w, x = RNG.normal(size=(6, 6)) * 0.2, RNG.normal(size=(60, 3, 6))
+    compiled = pb.compile(pb.grad(network))
+    np.testing.assert_allclose(compiled(w, x), pb.grad(network)(w, x), rtol=1e-9, atol=1e-12)
+    assert compiled.llvm.count("define") < 20  # steps alike share their code
+
+    def chain(x):
+        for _ in range(2000):
+            x = 0.5 * np.sin(x) + 0.4 * x
+        return np.sum(x)
+
+    y = RNG.normal(size=5)
+    np.testing.assert_allclose(pb.compile(chain)(y), chain(y), rtol=1e-9, atol=1e-12)
+
+
+def test_a_product_with_a_very_long_sum_is_the_librarys():
+    a, b = np.ones((4, 300_000)), np.ones((300_000, 3))
+    compiled = pb.compile(np.matmul)
+    np.testing.assert_array_equal(compiled(a, b), np.full((4, 3), 300_000.0))
+    assert "1 by a library" in compiled.report()

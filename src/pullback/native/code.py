@@ -64,9 +64,12 @@ class Module:
 class Code:
     """The instructions of one function under construction."""
 
-    def __init__(self, module: Module, name: str, parameters: str, result: str = "void") -> None:
+    def __init__(
+        self, module: Module, name: str, parameters: str, result: str = "void", apart: bool = False
+    ) -> None:
         self.module = module
-        self._head = f"define {result} @{name}({parameters}) #0 {{"
+        # a step stands apart from what calls it: merged, all its pointers would be told apart again
+        self._head = f"define {result} @{name}({parameters}) #0{' noinline' if apart else ''} {{"
         self._lines = ["entry:"]
         self._entry: list[str] = []
         self._count = 0

@@ -20,10 +20,12 @@ from pullback.native.loops import (
     Number,
     Reduce,
     Store,
+    Tiles,
     loads_of,
 )
 from pullback.native.scalar import SCALARS
 
+Operand = tuple[Buffer, int]
 COUNT = np.dtype(np.int64)
 START: dict[str, Any] = {
     "sum": 0, "prod": 1, "any": False, "all": True, "max": -np.inf, "min": np.inf,
@@ -33,7 +35,7 @@ START: dict[str, Any] = {
 class BodyWriter:
     """Writes the body of loops, whose counters are given."""
 
-    def __init__(self, code: Code, pointers: dict[Buffer, str]) -> None:
+    def __init__(self, code: Code, pointers: dict[Operand, str]) -> None:
         self.code, self.pointers = code, pointers
         self.counters: list[str] = []
         self.known: dict[Expr, str] = {}
@@ -47,7 +49,7 @@ class BodyWriter:
 
     def put(self, buffer: Buffer, place: str, value: str) -> None:
         """Write one element of a buffer."""
-        pointer = self.code.element(buffer.dtype, self.pointers[buffer], place)
+        pointer = self.code.element(buffer.dtype, self.pointers[buffer, 0], place)
         self.code.store(buffer.dtype, value, pointer)
 
     def statement(self, s: Store | Reduce) -> None:
@@ -56,11 +58,17 @@ class BodyWriter:
         value = code.cast(self.value(s.value), s.value.dtype, dtype)
         gathers = s.gathers if isinstance(s, Store) else ()
         place = self._moved(self.offset(s.offset), gathers)
-        pointer = code.element(dtype, self.pointers[s.buffer], place)
+        pointer = code.element(dtype, self.pointers[s.buffer, 0], place)
         if isinstance(s, Reduce) or s.add:
             kind = s.combine if isinstance(s, Reduce) else "sum"
             value = combine(code, kind, dtype, code.load(dtype, pointer), value)
         code.store(dtype, value, pointer)
+
+    def base(self, buffer: Buffer, place: Affine) -> tuple[str, Affine]:
+        """Return the pointer that a place counts from, and what is left to count."""
+        if (buffer, place.const) in self.pointers:
+            return self.pointers[buffer, place.const], Affine(0, place.terms)
+        return self.pointers[buffer, 0], place
 
     def offset(self, place: Affine) -> str:
         """Return the number of a place, computed where it is first needed."""
@@ -108,9 +116,9 @@ class BodyWriter:
         if isinstance(expr, Number):
             return number(expr.value, expr.dtype)
         if isinstance(expr, Load):
-            place = self._moved(self.offset(expr.offset), expr.gathers)
-            pointer = code.element(expr.dtype, self.pointers[expr.buffer], place)
-            return code.load(expr.dtype, pointer)
+            base, offset = self.base(expr.buffer, expr.offset)
+            place = self._moved(self.offset(offset), expr.gathers)
+            return code.load(expr.dtype, code.element(expr.dtype, base, place))
         assert isinstance(expr, Apply)
         values = []
         for k, arg in enumerate(expr.args):
@@ -130,8 +138,8 @@ class KernelWriter(BodyWriter):
 
     def __init__(self, module: Module, kernel: Kernel, name: str) -> None:
         self.kernel = kernel
-        parameters, pointers = signature_of(kernel.buffers(), has_gathers(kernel.body))
-        super().__init__(Code(module, name, parameters, "internal void"), pointers)
+        parameters, pointers = signature_of(kernel)
+        super().__init__(Code(module, name, parameters, "internal void", apart=True), pointers)
 
     def write(self) -> None:
         """Write the whole function."""
@@ -181,9 +189,27 @@ def has_gathers(body: Sequence[Store | Reduce]) -> bool:
     return any(getattr(s, "gathers", ()) or any(load.gathers for load in loads_of(s)) for s in body)
 
 
-def signature_of(buffers: Sequence[Buffer], checked: bool) -> tuple[str, dict[Buffer, str]]:
-    """Return the parameters of a function on `buffers`, and the pointer of each."""
-    pointers = {b: f"%p{k}" for k, b in enumerate(buffers)}
+def operands(step: Kernel | Tiles) -> list[Operand]:
+    """Return what a step works on: buffers, and the constant places in them that it starts at.
+
+    So steps that do the same at other places have the same function.
+    """
+    written = set(step.written())
+    found: dict[Operand, None] = {}
+    if isinstance(step, Tiles):
+        for buffer, place in zip((step.a, step.b), step.offsets, strict=True):
+            found[buffer, place.const] = None
+    for s in step.body:
+        found[s.buffer, 0] = None
+        for load in loads_of(s):
+            found[load.buffer, 0 if load.buffer in written else load.offset.const] = None
+    return list(found)
+
+
+def signature_of(step: Kernel | Tiles) -> tuple[str, dict[Operand, str]]:
+    """Return the parameters of the function of a step, and the pointer of each operand."""
+    pointers = {operand: f"%p{k}" for k, operand in enumerate(operands(step))}
+    checked = has_gathers(step.body)
     parameters = [f"ptr noalias nocapture {p}" for p in pointers.values()]
     if checked:
         parameters.append("ptr noalias nocapture %error")

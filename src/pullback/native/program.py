@@ -12,7 +12,7 @@ from pullback.core.aval import Aval
 from pullback.core.graph import Graph
 from pullback.native import binding, blas, cache, memory
 from pullback.native.code import Code, Module
-from pullback.native.emit import KernelWriter, has_gathers
+from pullback.native.emit import KernelWriter, has_gathers, operands
 from pullback.native.engine import Compilation, Loaded
 from pullback.native.join import join_products
 from pullback.native.loops import Buffer, Kernel, Matmul, Python, Step, Tiles
@@ -112,7 +112,7 @@ class NativeProgram:
         for k, step in steps:
             if isinstance(step, (Kernel, Tiles)):
                 name_of_step = self._function(module, step, f"step{k}")
-                args = [f"ptr {pointers.of(b)}" for b in step.buffers()]
+                args = [f"ptr {pointers.at(*operand)}" for operand in operands(step)]
                 if has_gathers(step.body):
                     args.append(f"ptr {pointers.slot(ERROR)}")
                 code.line(f"call void @{name_of_step}({', '.join(args)})")
@@ -179,6 +179,15 @@ class _Pointers:
             at = self.code.let(f"getelementptr inbounds ptr, ptr %table, i64 {k}")
             self.known[k] = self.code.let(f"load ptr, ptr {at}")
         return self.known[k]
+
+    def at(self, buffer: Buffer, place: int) -> str:
+        """Return the address of an element of a buffer."""
+        if not place:
+            return self.of(buffer)
+        if (buffer, place) not in self.known:
+            start = self.of(buffer)
+            self.known[buffer, place] = self.code.element(buffer.dtype, start, str(place))
+        return self.known[buffer, place]
 
     def of(self, buffer: Buffer) -> str:
         """Return the address of a buffer."""

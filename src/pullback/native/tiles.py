@@ -12,7 +12,7 @@ import functools
 from contextlib import ExitStack
 
 from pullback.native.code import Code, Module, number, type_of
-from pullback.native.emit import BodyWriter, has_gathers, signature_of
+from pullback.native.emit import BodyWriter, signature_of
 from pullback.native.engine import vector_bytes
 from pullback.native.loops import Reduce, Tiles
 
@@ -21,8 +21,8 @@ class TilesWriter(BodyWriter):
     """Writes products, with their body, as a function of the pointers to its buffers."""
 
     def __init__(self, module: Module, step: Tiles, name: str) -> None:
-        parameters, pointers = signature_of(step.buffers(), has_gathers(step.body))
-        super().__init__(Code(module, name, parameters, "internal void"), pointers)
+        parameters, pointers = signature_of(step)
+        super().__init__(Code(module, name, parameters, "internal void", apart=True), pointers)
         self.step = step
         self.dtype = step.product.dtype
         self.lanes = vector_bytes() // self.dtype.itemsize
@@ -44,9 +44,9 @@ class TilesWriter(BodyWriter):
         with ExitStack() as nest:
             self.batch = [nest.enter_context(code.loop(n)) for n in step.batch]
             self.counters, self.offsets = self.batch, {}
-            a_at, b_at = map(self.offset, step.offsets)
-            self.a = code.element(self.dtype, self.pointers[step.a], a_at)
-            self.b = code.element(self.dtype, self.pointers[step.b], b_at)
+            (a, a_at), (b, b_at) = map(self.base, (step.a, step.b), step.offsets)
+            self.a = code.element(self.dtype, a, self.offset(a_at))
+            self.b = code.element(self.dtype, b, self.offset(b_at))
             self._product()
         code.finish()
 
