@@ -117,3 +117,13 @@ def test_a_known_finite_factor_needs_no_care(factor):
 
 def test_the_table_states_the_convention():
     assert "0" in OPS["chain_product"].undefined_at
+
+
+def test_an_infinite_python_number_does_not_widen_the_product():
+    from pullback.ops.chain import annihilating
+
+    for ct in (np.float32(0.0), np.zeros((2, 0), np.float32), np.ones(2, np.float32)):
+        assert annihilating(ct, float("inf")).dtype == np.float32
+    gradient = pb.grad(lambda x: np.sum(x / 0))
+    with np.errstate(all="ignore"):
+        assert gradient(np.zeros(2, np.float32)).dtype == np.float32

@@ -35,7 +35,8 @@ def annihilating(cotangent: Any, slope: Any) -> Any:
     """Return `cotangent * slope`, and 0 where the cotangent is 0; for NumPy's own arrays."""
     if is_finite(slope):
         return cotangent * slope
-    return cotangent * np.where(np.equal(cotangent, 0), 0, slope)
+    dtype = np.result_type(cotangent, slope)  # a Python number does not widen the product
+    return cotangent * np.where(np.equal(cotangent, 0), 0, slope).astype(dtype)
 
 
 def needs_no_care(cotangent: Any, bounded: bool) -> bool:
