@@ -19,8 +19,9 @@ def type_of(dtype: DType) -> str:
     >>> type_of(np.dtype("f4")), type_of(np.dtype(bool)), type_of(np.dtype("u2"))
     ('float', 'i1', 'i16')
     """
-    if dtype.kind == "f":
+    if dtype.kind == "f" and dtype.itemsize in _FLOATS:
         return _FLOATS[dtype.itemsize]
+    # what there is no arithmetic for, complex numbers say, is copied as bits
     return "i1" if dtype.kind == "b" else f"i{8 * dtype.itemsize}"
 
 
@@ -223,7 +224,7 @@ class Code:
                 f"{'fpext' if target.itemsize > source.itemsize else 'fptrunc'} {t} {x} to {u}"
             )
         if source.kind == "f":
-            return self.let(f"{'fptosi' if target.kind == 'i' else 'fptoui'} {t} {x} to {u}")
+            return self._whole(x, source, target)
         if target.kind == "f":
             return self.let(f"{'sitofp' if source.kind == 'i' else 'uitofp'} {t} {x} to {u}")
         if target.itemsize == source.itemsize:
@@ -232,17 +233,32 @@ class Code:
             return self.let(f"trunc {t} {x} to {u}")
         return self.let(f"{'sext' if source.kind == 'i' else 'zext'} {t} {x} to {u}")
 
+    def _whole(self, x: str, source: DType, target: DType) -> str:
+        """Cast a float to an integer, by way of a wider one, so that negative numbers wrap.
+
+        One that the wider one cannot hold becomes some number: LLVM itself would not promise that.
+        """
+        t, u = type_of(source), type_of(target)
+        wide = {1: "i32", 2: "i32", 4: "i32" if target.kind == "i" else "i64", 8: "i64"}
+        between = wide[target.itemsize]
+        whole = self.let(f"freeze {between} {self.let(f'fptosi {t} {x} to {between}')}")
+        if target.itemsize == 8 and target.kind == "u":
+            large = self.let(f"freeze i64 {self.let(f'fptoui {t} {x} to i64')}")
+            below = self.let(f"fcmp olt {t} {x}, {number(0, source)}")
+            return self.select(below, target, whole, large)
+        return whole if between == u else self.let(f"trunc {between} {whole} to {u}")
+
     def load(self, dtype: DType, pointer: str) -> str:
         """Load one element."""
         t = memory_type(dtype)
-        value = self.let(f"load {t}, ptr {pointer}, align {dtype.itemsize}")
+        value = self.let(f"load {t}, ptr {pointer}, align {dtype.alignment}")
         return self.let(f"icmp ne i8 {value}, 0") if dtype.kind == "b" else value
 
     def store(self, dtype: DType, value: str, pointer: str) -> None:
         """Store one element."""
         if dtype.kind == "b":
             value = self.let(f"zext i1 {value} to i8")
-        self.line(f"store {memory_type(dtype)} {value}, ptr {pointer}, align {dtype.itemsize}")
+        self.line(f"store {memory_type(dtype)} {value}, ptr {pointer}, align {dtype.alignment}")
 
     def element(self, dtype: DType, pointer: str, offset: str) -> str:
         """Return the address of an element."""

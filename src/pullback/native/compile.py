@@ -91,7 +91,7 @@ class Compiled:
     ) -> tuple[Any, pytree.Structure]:
         signature = tuple([(x.shape, x.dtype) if x.__class__ is np.ndarray else _signature(x)
                            for x in leaves])  # fmt: skip
-        key = (structure, signature, fixed)
+        key = (structure, signature, fixed, tuple(map(type, fixed)))  # 1 == 1.0 == True
         try:
             found = self._programs.get(key)
         except TypeError:
@@ -110,7 +110,8 @@ class Compiled:
     ) -> Callable[[tuple[Any, ...]], Any]:
         """Return the call of the last program for arguments of its signature; None for others."""
         (positional, named) = structure.children()
-        if named.num_leaves or self.static_argnums:
+        numbers = any(node.aval.weak for node in program.graph.arguments)
+        if named.num_leaves or self.static_argnums or numbers:  # arrays are no Python numbers
             return _nothing
         flat = all(child.is_leaf() for child in positional.children())
         single = out_structure.is_leaf()
@@ -133,7 +134,7 @@ class Compiled:
     ) -> tuple[Any, pytree.Structure]:
         from pullback.native.program import NativeProgram
 
-        avals = [aval_of(x) for x in leaves]
+        avals = [_native(aval_of(x)) for x in leaves]
         args, kwargs = pytree.unflatten(structure, avals)
         names = sorted(kwargs)
 
@@ -161,6 +162,11 @@ class Compiled:
 
 def _nothing(args: tuple[Any, ...]) -> None:
     """Take no short cut."""
+
+
+def _native(aval: Aval) -> Aval:
+    """Return the same in this machine's byte order."""
+    return Aval(aval.shape, aval.dtype.newbyteorder("="), aval.weak)
 
 
 def _signature(x: Any) -> Any:

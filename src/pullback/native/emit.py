@@ -235,8 +235,8 @@ def start_of(s: Reduce) -> str:
 def combine(code: Code, name: str, dtype: DType, x: str, y: str) -> str:
     """Write one step of a reduction; sums and products of floats may be taken in any order."""
     t = type_of(dtype)
-    if name in ("any", "all"):
-        return code.let(f"{'or' if name == 'any' else 'and'} {t} {x}, {y}")
+    if dtype.kind == "b":
+        return code.let(f"{'or' if name in ('any', 'sum', 'max') else 'and'} {t} {x}, {y}")
     if name in ("max", "min"):
         return SCALARS["maximum" if name == "max" else "minimum"](code, dtype, [x, y])
     if dtype.kind == "f":

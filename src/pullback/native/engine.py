@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
-import threading
+import os
 from typing import Any
 
 import llvmlite.binding as llvm
 
-_lock = threading.Lock()  # LLVM's global state is not for several threads at once
+_lock = llvm.ffi.lib._lock  # LLVM's global state is not for several threads at once ...
+if hasattr(os, "register_at_fork"):  # ... nor for a child made while another thread is in LLVM
+    os.register_at_fork(
+        before=_lock.__enter__, after_in_parent=_lock.__exit__, after_in_child=_lock.__exit__
+    )
 
 
 def _machine() -> Any:

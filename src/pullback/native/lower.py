@@ -98,7 +98,7 @@ class Lowering:
         """Lower every node that is stored, then join loops."""
         arguments = [self._buffer(n, "argument", n.name) for n in self.graph.arguments]
         for node in self.graph.nodes:
-            if node.is_constant and self._constant(node) is None:
+            if node.is_constant and (node in self.stored or self._constant(node) is None):
                 value = np.ascontiguousarray(node.value)
                 self.storage[node] = Buffer(node.name, value.dtype, value.size, "constant", value)
             elif node.op is not None and node in self.stored and node.op.name != "item":
@@ -275,9 +275,7 @@ class Lowering:
         inputs = []
         for i in node.inputs:
             memory = self.memory(i)
-            if memory is None:  # a literal: it has no memory of its own
-                value = np.ascontiguousarray(i.value)
-                memory = Buffer(i.name or "literal", value.dtype, value.size, "constant", i.value)
+            assert memory is not None
             inputs.append((memory, i.shape))
         avals = node.aval if isinstance(node.aval, tuple) else (node.aval,)
         outs = tuple(
@@ -297,13 +295,18 @@ def is_expression(node: Node) -> bool:
         return False
     name = node.op.name
     if name in SCALARS:
-        return takes(name, _working(node))
-    return name in places.VIEWS or (name == "getitem" and places.is_native(node))
+        return takes(name, _working(node)) and not _rounds(node)
+    return name in places.VIEWS or name == "getitem"
 
 
 def _is_native(node: Node) -> bool:
     avals = [node.aval, *[i.aval for i in node.inputs]]
-    return all(isinstance(a, Aval) and a.dtype in DTYPES for a in avals)
+    literals = [np.asarray(i.value) for i in node.inputs if i.is_constant and i.aval.weak]
+    return (
+        all(isinstance(a, Aval) and a.dtype in DTYPES for a in avals)
+        and all(x.dtype in DTYPES for x in literals)  # others are Python's, too large for NumPy's
+        and places.is_native(node)
+    )
 
 
 def _working(node: Node) -> Any:
@@ -312,5 +315,17 @@ def _working(node: Node) -> Any:
     if node.op.name in ("astype", "discrete_astype"):
         return node.inputs[0].dtype
     if node.op.name in COMPARISONS:
-        return result_type(*[i.aval for i in node.inputs])
+        avals = [i.aval for i in node.inputs]
+        if all(a.dtype.kind in "biu" for a in avals):
+            return np.result_type(*[a.dtype for a in avals])  # a Python number may be out of range
+        return result_type(*avals)
     return node.dtype
+
+
+def _rounds(node: Node) -> bool:
+    """Whether the working dtype cannot hold the integers compared: uint64 with signed ones."""
+    return (
+        node.dtype.kind == "b"
+        and _working(node).kind == "f"
+        and all(i.dtype.kind in "biu" for i in node.inputs)
+    )

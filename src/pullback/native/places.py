@@ -108,8 +108,13 @@ def needs_memory(node: Node) -> bool:
 
 
 def is_native(node: Node) -> bool:
-    """Whether the compiler has loops for this getitem."""
-    return all(i.dtype.kind in "iu" for i in node.inputs[1:])
+    """Whether there are loops for this, if it indexes: no masks, and something to pick from."""
+    assert node.op is not None
+    if node.op.name not in ("getitem", "setitem", "scatter_add"):
+        return True
+    indices = node.inputs[2:] if node.op.name == "setitem" else node.inputs[1:]
+    shape = node.shape if node.op.name == "scatter_add" else node.inputs[0].shape
+    return not indices or (0 not in shape and all(i.dtype.kind in "iu" for i in indices))
 
 
 def region(parts: Sequence[Any], shape: Sequence[int], place: Place) -> Affine:

@@ -116,7 +116,8 @@ def _einsum(lowering: Lowering, node: Node, unit: Unit) -> None:
     lengths: dict[str, int] = {}
     for letters, x in zip(operands, node.inputs, strict=True):
         for letter, n in zip(letters, x.shape, strict=True):
-            lengths[letter] = max(lengths.get(letter, 1), n) if n else 0
+            if lengths.get(letter, 1) == 1:  # broadcasts, to 0 too
+                lengths[letter] = n
     order = [*result, *[c for c in lengths if c not in result]]
     sizes = tuple(lengths[c] for c in order)
     at = dict(zip(order, identity(sizes), strict=True))

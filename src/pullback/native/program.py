@@ -229,7 +229,9 @@ class _Frame:
                 return None
             avals = [node.aval for node in program.graph.arguments]
             arrays = (
-                tuple(np.asarray(x, a.dtype, order="C") for x, a in zip(leaves, avals, strict=True))
+                tuple(
+                    np.require(x, a.dtype, ["C", "A"]) for x, a in zip(leaves, avals, strict=True)
+                )
                 + made
             )
             for k, array in enumerate(arrays, FIRST):
