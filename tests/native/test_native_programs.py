@@ -227,3 +227,13 @@ def test_a_child_process_can_compile_while_its_parent_does():
     finally:
         done.set()
         other.join()
+
+
+def test_long_sums_in_float32_keep_their_digits():
+    x = np.full(1_000_003, 0.1, np.float32)
+    exact = np.sum(x, dtype=float)
+    for f in (np.sum, lambda x: np.sum(x[::-1]), lambda x: np.sum(x.reshape(-1, 1), axis=0)[0]):
+        np.testing.assert_allclose(pb.compile(f)(x), exact, rtol=1e-5)
+    np.testing.assert_allclose(pb.compile(lambda x: x @ x)(x), exact / 10, rtol=1e-5)
+    wide = x[:-3].reshape(1000, 1000)[:, :-1]
+    np.testing.assert_allclose(pb.compile(np.sum)(wide), np.sum(wide, dtype=float), rtol=1e-5)

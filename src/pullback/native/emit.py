@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,6 +28,9 @@ from pullback.native.scalar import SCALARS
 
 Operand = tuple[Buffer, int]
 COUNT = np.dtype(np.int64)
+BLOCK = 4096
+"""How many numbers of a float32 sum are added up before they join the others (cf. Higham, "The
+accuracy of floating point summation", 1993)."""
 START: dict[str, Any] = {
     "sum": 0, "prod": 1, "any": False, "all": True, "max": -np.inf, "min": np.inf,
 }  # fmt: skip
@@ -159,13 +163,15 @@ class KernelWriter(BodyWriter):
         for s in mine:
             t = type_of(s.buffer.dtype)
             code.line(f"store {t} {start_of(s)}, ptr {registers[s]}")
-        if depth < len(self.kernel.sizes):
+        if depth + 1 == len(self.kernel.sizes):
+            self._innermost(registers)
+        elif depth < len(self.kernel.sizes):
             with code.loop(self.kernel.sizes[depth]) as counter:
                 self.counters.append(counter)
                 self._level(depth + 1, registers)
                 self.counters.pop()
         else:
-            self.known = {}
+            self.known, self.offsets = {}, {}
             for statement in self.kernel.body:
                 if isinstance(statement, Reduce) and statement in registers:
                     self._accumulate(statement, registers[statement])
@@ -176,9 +182,39 @@ class KernelWriter(BodyWriter):
             total = code.let(f"load {t}, ptr {registers[s]}")
             self.put(s.buffer, self.offset(s.offset), total)
 
+    def _innermost(self, registers: dict[Reduce, str]) -> None:
+        """Write the last loop; what it adds to a long sum is summed up apart, in blocks."""
+        code, sizes = self.code, self.kernel.sizes
+        parts = {
+            s: code.variable(s.buffer.dtype)
+            for s in registers
+            if s.combine == "sum" and s.buffer.dtype == np.float32
+            and math.prod(sizes[len(s.kept) :]) > BLOCK and len(s.kept) < len(sizes)
+        }  # fmt: skip
+
+        def turns(start: str, count: int) -> None:
+            for s, part in parts.items():
+                code.line(f"store float {start_of(s)}, ptr {part}")
+            with code.loop(count) as counter:
+                self.counters.append(code.let(f"add nuw nsw i64 {start}, {counter}"))
+                self._level(len(sizes), registers | parts)
+                self.counters.pop()
+            for s, part in parts.items():
+                self._combine(s, registers[s], code.let(f"load float, ptr {part}"))
+
+        blocks, rest = divmod(sizes[-1], BLOCK) if parts else (0, sizes[-1])
+        if blocks:
+            with code.loop(blocks) as block:
+                turns(code.let(f"mul nuw nsw i64 {block}, {BLOCK}"), BLOCK)
+        if rest:
+            turns(str(blocks * BLOCK), rest)
+
     def _accumulate(self, s: Reduce, register: str) -> None:
+        value = self.code.cast(self.value(s.value), s.value.dtype, s.buffer.dtype)
+        self._combine(s, register, value)
+
+    def _combine(self, s: Reduce, register: str, value: str) -> None:
         code, dtype = self.code, s.buffer.dtype
-        value = code.cast(self.value(s.value), s.value.dtype, dtype)
         so_far = code.let(f"load {type_of(dtype)}, ptr {register}")
         total = combine(code, s.combine, dtype, so_far, value)
         code.line(f"store {type_of(dtype)} {total}, ptr {register}")
