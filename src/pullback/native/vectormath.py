@@ -199,8 +199,8 @@ def _tanh(f: _Reals, x: str) -> str:
     small = f.fused(f.multiply(z, p), x, x)
     e = _exp(f, f.add(size, size))
     large = f.subtract(f.number(1), f.divide(f.number(2), f.add(e, f.number(1))))
-    large = f.code.intrinsic("copysign", f.dtype, [large, x])
-    return f.choose("olt", size, f.number(0.625), small, large)
+    value = f.choose("olt", size, f.number(0.625), small, large)
+    return f.code.intrinsic("copysign", f.dtype, [value, x])  # that of zero too
 
 
 OWN: dict[str, Callable[[_Reals, str], str]] = {
