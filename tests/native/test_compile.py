@@ -1,5 +1,6 @@
 """pb.compile: signatures, gradients, training steps, memory orders, errors, threads."""
 
+import pickle
 import threading
 
 import numpy as np
@@ -51,6 +52,18 @@ def test_a_whole_training_step_needs_no_operation_of_numpy(optimizer, dtype):
     for a, b in zip(pb.tree.leaves(ours), pb.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
         assert a.dtype == b.dtype
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, bool])
+def test_arrays_are_bound_by_machine_code(dtype):
+    compiled = pb.compile(lambda x, y: (x, y))
+    x = np.ones((2, 3), dtype)
+    compiled(x, pickle.loads(pickle.dumps(x)))
+    ((program, _),) = compiled._programs.values()
+    assert program.exactly((x, x)) is not None
+    assert program.exactly((x, x.astype(np.int8))) is None
+    assert program.exactly((x, x[:1])) is None
+    assert program.exactly((x, np.asfortranarray(x))) is None
 
 
 def test_each_signature_is_compiled_once():
@@ -106,6 +119,11 @@ def test_static_arguments_are_values():
     np.testing.assert_allclose(repeated(X, 0), X)
     with pytest.raises(DTypeError, match="hashable"):
         repeated(X, [1])
+
+
+def test_what_is_no_number_is_refused_by_name():
+    with pytest.raises(DTypeError, match=r"'mode'.*expected numbers.*static_argnums"):
+        pb.compile(lambda x, mode: x)(X, "fast")
 
 
 def test_keyword_arguments_are_part_of_the_signature():

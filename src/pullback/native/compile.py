@@ -137,6 +137,12 @@ class Compiled:
         avals = [_native(aval_of(x)) for x in leaves]
         args, kwargs = pytree.unflatten(structure, avals)
         names = sorted(kwargs)
+        for name, aval in zip(self._names(args, kwargs), avals, strict=True):
+            if aval.dtype.kind not in "biufc":
+                raise DTypeError(
+                    f"argument {name!r} of {self.function.__name__}: expected numbers, got "
+                    f"{aval.dtype}; name its position in static_argnums if it is an option"
+                )
 
         @functools.wraps(self.function)
         def flat(*given: Any) -> Any:
@@ -165,8 +171,13 @@ def _nothing(args: tuple[Any, ...]) -> None:
 
 
 def _native(aval: Aval) -> Aval:
-    """Return the same in this machine's byte order."""
-    return Aval(aval.shape, aval.dtype.newbyteorder("="), aval.weak)
+    """Return the same in this machine's byte order, and of the one dtype object that NumPy shares.
+
+    The code of `binding` knows that object by its address.
+    """
+    dtype = aval.dtype
+    shared = dtype if dtype.kind == "V" else np.dtype(dtype.newbyteorder("=").str)
+    return Aval(aval.shape, shared, aval.weak)
 
 
 def _signature(x: Any) -> Any:
