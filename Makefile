@@ -53,6 +53,7 @@ format: $(VENV)/.$(EXTRAS)
 bench: $(VENV)/.$(EXTRAS)
 	$(BIN)/python benchmarks/eager_overhead.py
 	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/compile_latency.py
 	$(BIN)/python benchmarks/sparse_jacobian.py
 	$(BIN)/python benchmarks/memory_budget.py
 
