@@ -124,24 +124,14 @@ class Code:
         body: Callable[[str, list[str]], list[str]],
     ) -> list[str]:  # fmt: skip
         """Write a loop that carries values of one type: `body(counter, values)` gives the next."""
-        before, head, done = self.block, self.label("fold"), self.label("done")
-        counter, following = f"%i.{head}", f"%n.{head}"
-        carried = [f"%c{k}.{head}" for k in range(len(start))]
-        self.line(f"br label %{head}")
-        self.begin(head)
-        at = len(self._lines)
-        new = body(counter, carried)
-        end = self.block
-        phis = [f"  {counter} = phi i64 [0, %{before}], [{following}, %{end}]"]
-        phis += [
-            f"  {name} = phi {type_} [{a}, %{before}], [{b}, %{end}]"
-            for name, a, b in zip(carried, start, new, strict=True)
-        ]
-        self._lines[at:at] = phis
-        self.line(f"{following} = add nuw nsw i64 {counter}, 1")
-        again = self.let(f"icmp ult i64 {following}, {count}")
-        self.line(f"br i1 {again}, label %{head}, label %{done}")
-        self.begin(done)
+        before = self.block
+        with self.loop(count) as counter:
+            at, carried = len(self._lines), [f"%c{k}.{self.block}" for k in range(len(start))]
+            new = body(counter, carried)
+            self._lines[at:at] = [
+                f"  {name} = phi {type_} [{a}, %{before}], [{b}, %{self.block}]"
+                for name, a, b in zip(carried, start, new, strict=True)
+            ]
         return new
 
     def room(self, dtype: DType, size: int) -> str:

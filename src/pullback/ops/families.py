@@ -16,7 +16,7 @@ import numpy as np
 from pullback.core.aval import Aval, DType, aval_of, promotion_key, result_type
 from pullback.core.dispatch import ufuncs
 from pullback.core.errors import DTypeError, ShapeError
-from pullback.core.op import Batch, Jvp, Notation, Op, Samples, Vjp, call, define, infix
+from pullback.core.op import Batch, Jvp, Notation, Op, Samples, Vjp, VjpAll, call, define, infix
 from pullback.core.tracer import Tracer
 from pullback.ops.batching import pointwise
 from pullback.ops.chain import annihilating, is_finite, needs_no_care
@@ -177,19 +177,34 @@ def general(
     name: str,
     forward: Callable[..., Any],
     *,
-    vjp: Vjp | None,
+    vjp: Vjp | None = None,
     jvp: Jvp | None,
     infer: Callable[..., Aval | tuple[Aval, ...]],
     batch: Batch,
     samples: Samples,
     notation: Notation | None = None,
     undefined_at: str = "",
+    vjp_all: VjpAll | None = None,
 ) -> Op:
-    """Define an operation with explicit rules; both None for a piecewise constant one."""
-    shown = notation or call(name)
+    """Define an operation with explicit rules; all None for a piecewise constant one.
+
+    `vjp_all` gives the cotangents of all arguments at once, where they share work; it stands in
+    for `vjp`.
+    """
+    if vjp_all is not None:
+        vjp = _one_of(vjp_all)
+    if (vjp is None) != (jvp is None):
+        raise ValueError(f"operation {name!r}: expected rules of both modes, or of none")
     return define(
-        Op(name, "general", forward, infer, vjp, jvp, batch, shown, samples, undefined_at)
-    )
+        Op(
+            name, "general", forward, infer, vjp, jvp, batch, notation or call(name), samples,
+            undefined_at, vjp_all,
+        )
+    )  # fmt: skip
+
+
+def _one_of(vjp_all: VjpAll) -> Vjp:
+    return lambda i, ct, out, args, params: vjp_all(ct, out, args, params)[i]
 
 
 def match(cotangent: Any, primal: Any) -> Any:

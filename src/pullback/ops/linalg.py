@@ -15,7 +15,7 @@ import numpy as np
 from pullback.core.aval import Aval, result_type
 from pullback.core.dispatch import implements
 from pullback.core.errors import ShapeError
-from pullback.core.op import Op, call, define
+from pullback.core.op import Op
 from pullback.ops.batching import last_axes
 from pullback.ops.families import broadcast_shapes, general, match, same_as_first
 from pullback.ops.matrices import (
@@ -52,10 +52,6 @@ def _solve_infer(a: Aval, b: Aval) -> Aval:
     return Aval((*loops, *b.shape[-2:]), result_type(a, b))
 
 
-def _solve_vjp(i: int, ct: Any, out: Any, args: Any, params: Any) -> Any:
-    return _solve_vjp_all(ct, out, args, params)[i]
-
-
 def _solve_vjp_all(ct: Any, out: Any, args: Any, params: Any) -> Any:
     a, b = args
     cb = solve_op(a.mT, ct)
@@ -74,20 +70,15 @@ def _solve_samples(rng: np.random.Generator) -> Any:
     return [((rng.normal(size=a) + 3 * np.eye(a[-1]), rng.normal(size=b)), {}) for a, b in shapes]
 
 
-solve_op: Op = define(
-    Op(
-        name="solve",
-        kind="general",
-        forward=np.linalg.solve,
-        infer=_solve_infer,
-        vjp=_solve_vjp,
-        jvp=_solve_jvp,
-        batch=last_axes("solve", 2, 2),
-        notation=call("solve"),
-        samples=_solve_samples,
-        undefined_at="singular matrices: LinAlgError",
-        vjp_all=_solve_vjp_all,
-    )
+solve_op: Op = general(
+    "solve",
+    np.linalg.solve,
+    infer=_solve_infer,
+    jvp=_solve_jvp,
+    batch=last_axes("solve", 2, 2),
+    samples=_solve_samples,
+    undefined_at="singular matrices: LinAlgError",
+    vjp_all=_solve_vjp_all,
 )
 
 

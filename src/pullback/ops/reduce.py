@@ -95,19 +95,24 @@ def finish(result: Any, out: Any) -> Any:
     return out
 
 
-@implements(np.sum)
-def sum(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
-    initial: Any = NOT_GIVEN, where: Any = NOT_GIVEN,
-) -> Any:  # fmt: skip
-    """Sum over `axis`."""
-    a = apply_where(a, where, 0)
-    if dtype is not None:
-        a = np.astype(a, dtype)
-    result = sum_op(a, axis=all_axes(axis, a.ndim), keepdims=flag(keepdims))
-    if is_given(initial):
-        result = result + _as(result.dtype, initial)
-    return finish(result, out)
+def _folded(op: Any, neutral: int, pair: np.ufunc, doc: str) -> Any:
+    def fold(
+        a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
+        initial: Any = NOT_GIVEN, where: Any = NOT_GIVEN,
+    ) -> Any:  # fmt: skip
+        a = apply_where(a, where, neutral)
+        if dtype is not None:
+            a = np.astype(a, dtype)
+        result = op(a, axis=all_axes(axis, a.ndim), keepdims=flag(keepdims))
+        if is_given(initial):
+            result = pair(result, _as(result.dtype, initial))
+        return finish(result, out)
+
+    fold.__name__, fold.__doc__ = op.name, doc
+    return fold
+
+
+sum = implements(np.sum)(_folded(sum_op, 0, np.add, "Sum over `axis`."))
 
 
 # products
@@ -151,19 +156,14 @@ prod_op = general(
 )
 
 
-@implements(np.prod)
-def prod(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
-    initial: Any = NOT_GIVEN, where: Any = NOT_GIVEN,
-) -> Any:  # fmt: skip
-    """Product over `axis`; the gradient is right where elements are zero, too."""
-    a = apply_where(a, where, 1)
-    if dtype is not None:
-        a = np.astype(a, dtype)
-    result = prod_op(a, axis=all_axes(axis, a.ndim), keepdims=flag(keepdims))
-    if is_given(initial):
-        result = result * _as(result.dtype, initial)
-    return finish(result, out)
+prod = implements(np.prod)(
+    _folded(
+        prod_op,
+        1,
+        np.multiply,
+        "Product over `axis`; the gradient is right where elements are zero, too.",
+    )
+)
 
 
 # extremes

@@ -13,7 +13,7 @@ import scipy.linalg as sl
 
 from pullback.core.aval import Aval, result_type
 from pullback.core.errors import DTypeError
-from pullback.core.op import Op, call, define
+from pullback.core.op import Op
 from pullback.ops.batching import last_axes
 from pullback.ops.families import broadcast_shapes, general, match, same_as_first
 from pullback.ops.matrices import positive_definite, regular
@@ -46,10 +46,6 @@ def _solve_infer(a: Aval, b: Aval, **params: Any) -> Aval:
     return Aval((*loops, *b.shape[-2:]), result_type(a, b))
 
 
-def _solve_vjp(i: int, ct: Any, out: Any, args: Any, params: Any) -> Any:
-    return _solve_vjp_all(ct, out, args, params)[i]
-
-
 def _solve_vjp_all(ct: Any, out: Any, args: Any, params: Any) -> Any:
     a, b = args
     cb = triangular_op(a.mT, ct, **{**params, "lower": not params["lower"]})
@@ -72,24 +68,19 @@ def _triangular_samples(rng: np.random.Generator) -> Any:
     ]  # fmt: skip
 
 
-triangular_op: Op = define(
-    Op(
-        name="solve_triangular",
-        kind="general",
-        forward=_each(
-            lambda a, b, lower, unit_diagonal: sl.solve_triangular(
-                a, b, lower=lower, unit_diagonal=unit_diagonal, check_finite=False
-            )
-        ),
-        infer=_solve_infer,
-        vjp=_solve_vjp,
-        jvp=_solve_jvp,
-        batch=last_axes("solve_triangular", 2, 2),
-        notation=call("solve_triangular"),
-        samples=_triangular_samples,
-        undefined_at="a zero on the diagonal: LinAlgError",
-        vjp_all=_solve_vjp_all,
-    )
+triangular_op: Op = general(
+    "solve_triangular",
+    _each(
+        lambda a, b, lower, unit_diagonal: sl.solve_triangular(
+            a, b, lower=lower, unit_diagonal=unit_diagonal, check_finite=False
+        )
+    ),
+    infer=_solve_infer,
+    jvp=_solve_jvp,
+    batch=last_axes("solve_triangular", 2, 2),
+    samples=_triangular_samples,
+    undefined_at="a zero on the diagonal: LinAlgError",
+    vjp_all=_solve_vjp_all,
 )
 
 
@@ -99,10 +90,6 @@ triangular_op: Op = define(
 def _sylvester_infer(a: Aval, b: Aval, q: Aval) -> Aval:
     loops = broadcast_shapes("solve_sylvester", a.shape[:-2], b.shape[:-2], q.shape[:-2])
     return Aval((*loops, *q.shape[-2:]), result_type(a, b, q))
-
-
-def _sylvester_vjp(i: int, ct: Any, out: Any, args: Any, params: Any) -> Any:
-    return _sylvester_vjp_all(ct, out, args, params)[i]
 
 
 def _sylvester_vjp_all(ct: Any, out: Any, args: Any, params: Any) -> Any:
@@ -130,20 +117,15 @@ def _sylvester_samples(rng: np.random.Generator) -> Any:
     ]
 
 
-sylvester_op: Op = define(
-    Op(
-        name="solve_sylvester",
-        kind="general",
-        forward=_each(sl.solve_sylvester),
-        infer=_sylvester_infer,
-        vjp=_sylvester_vjp,
-        jvp=_sylvester_jvp,
-        batch=last_axes("solve_sylvester", 2, 2, 2),
-        notation=call("solve_sylvester"),
-        samples=_sylvester_samples,
-        undefined_at="eigenvalues of a and -b that are equal: infinite",
-        vjp_all=_sylvester_vjp_all,
-    )
+sylvester_op: Op = general(
+    "solve_sylvester",
+    _each(sl.solve_sylvester),
+    infer=_sylvester_infer,
+    jvp=_sylvester_jvp,
+    batch=last_axes("solve_sylvester", 2, 2, 2),
+    samples=_sylvester_samples,
+    undefined_at="eigenvalues of a and -b that are equal: infinite",
+    vjp_all=_sylvester_vjp_all,
 )
 
 

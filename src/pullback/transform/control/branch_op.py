@@ -9,8 +9,8 @@ import numpy as np
 
 from pullback.core.aval import Aval
 from pullback.core.graph import Graph
-from pullback.core.op import Op, call, define
 from pullback.ops.batching import batch_size
+from pullback.ops.families import general
 from pullback.transform.control.bodies import (
     avals_of,
     body_of,
@@ -106,18 +106,12 @@ def _where(mask: Any, new: Any, old: Any) -> Any:
     return np.where(np.reshape(mask, mask.shape + (1,) * (old.ndim - mask.ndim)), new, old)
 
 
-switch_op = define(
-    Op(
-        name="switch",
-        kind="general",
-        forward=_forward,
-        infer=_infer,
-        vjp=lambda i, ct, out, args, params: _vjp_all(ct, out, args, params)[i],
-        jvp=_jvp,
-        batch=_batch,
-        notation=call("switch"),
-        samples=lambda rng: [],
-        undefined_at="",
-        vjp_all=_vjp_all,
-    )
+switch_op = general(
+    "switch",
+    _forward,
+    infer=_infer,
+    jvp=_jvp,
+    batch=_batch,
+    samples=lambda rng: [],
+    vjp_all=_vjp_all,
 )

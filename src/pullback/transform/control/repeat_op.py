@@ -15,8 +15,8 @@ import numpy as np
 
 from pullback.core.aval import Aval, aval_of
 from pullback.core.graph import Graph
-from pullback.core.op import Op, call, define
 from pullback.ops.batching import batch_size, spread
+from pullback.ops.families import general
 from pullback.transform.control.bodies import (
     avals_of,
     body_of,
@@ -161,18 +161,12 @@ def _batch(args: Sequence[Any], batched: Sequence[bool], params: Mapping[str, An
     return repeat_op(*spread(args, batched), function=function, results=results)
 
 
-repeat_op = define(
-    Op(
-        name="repeat_step",
-        kind="general",
-        forward=_forward,
-        infer=lambda *avals, function, results: results,
-        vjp=lambda i, ct, out, args, params: _vjp_all(ct, out, args, params)[i],
-        jvp=_jvp,
-        batch=_batch,
-        notation=call("repeat_step"),
-        samples=lambda rng: [],
-        undefined_at="",
-        vjp_all=_vjp_all,
-    )
+repeat_op = general(
+    "repeat_step",
+    _forward,
+    infer=lambda *avals, function, results: results,
+    jvp=_jvp,
+    batch=_batch,
+    samples=lambda rng: [],
+    vjp_all=_vjp_all,
 )

@@ -14,8 +14,8 @@ import numpy as np
 
 from pullback.core.aval import Aval
 from pullback.core.graph import Graph
-from pullback.core.op import Op, call, define
 from pullback.ops.batching import batch_size
+from pullback.ops.families import general
 from pullback.transform.control.bodies import (
     avals_of,
     batched_results,
@@ -245,18 +245,12 @@ def _batch(args: Sequence[Any], batched: Sequence[bool], params: Mapping[str, An
     return tuple(out)
 
 
-scan_op = define(
-    Op(
-        name="scan",
-        kind="general",
-        forward=_forward,
-        infer=_infer,
-        vjp=lambda i, ct, out, args, params: _vjp_all(ct, out, args, params)[i],
-        jvp=_jvp,
-        batch=_batch,
-        notation=call("scan"),
-        samples=lambda rng: [],
-        undefined_at="",
-        vjp_all=_vjp_all,
-    )
+scan_op = general(
+    "scan",
+    _forward,
+    infer=_infer,
+    jvp=_jvp,
+    batch=_batch,
+    samples=lambda rng: [],
+    vjp_all=_vjp_all,
 )

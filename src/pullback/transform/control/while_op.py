@@ -9,8 +9,8 @@ import numpy as np
 
 from pullback.core.aval import Aval
 from pullback.core.graph import Graph
-from pullback.core.op import Op, call, define
 from pullback.ops.batching import batch_size, spread
+from pullback.ops.families import general
 from pullback.transform.control.bodies import (
     avals_of,
     body_of,
@@ -88,18 +88,12 @@ def _batch(args: Sequence[Any], batched: Sequence[bool], params: Mapping[str, An
     return out[1:]  # of each example its own count, and the carry
 
 
-while_op = define(
-    Op(
-        name="while_loop",
-        kind="general",
-        forward=_forward,
-        infer=_infer,
-        vjp=lambda i, ct, out, args, params: _vjp_all(ct, out, args, params)[i],
-        jvp=_jvp,
-        batch=_batch,
-        notation=call("while_loop"),
-        samples=lambda rng: [],
-        undefined_at="",
-        vjp_all=_vjp_all,
-    )
+while_op = general(
+    "while_loop",
+    _forward,
+    infer=_infer,
+    jvp=_jvp,
+    batch=_batch,
+    samples=lambda rng: [],
+    vjp_all=_vjp_all,
 )
