@@ -7,7 +7,7 @@ import functools
 
 from pullback.core.aval import DType
 from pullback.native.code import Code, number, type_of
-from pullback.native.loops import Matmul
+from pullback.native.steps import Matmul
 
 
 @functools.cache

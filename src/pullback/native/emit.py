@@ -21,10 +21,10 @@ from pullback.native.loops import (
     Number,
     Reduce,
     Store,
-    Tiles,
     loads_of,
 )
 from pullback.native.scalar import SCALARS
+from pullback.native.steps import Tiles
 
 Operand = tuple[Buffer, int]
 COUNT = np.dtype(np.int64)

@@ -11,12 +11,12 @@ from pullback.native.loops import (
     Kernel,
     Load,
     Reduce,
-    Step,
     Store,
     identity,
     linear,
     loads_of,
 )
+from pullback.native.steps import Step
 
 if TYPE_CHECKING:
     from pullback.native.lower import Lowering, Unit

@@ -9,17 +9,15 @@ from pullback.native.loops import (
     Expr,
     Kernel,
     Load,
-    Matmul,
     Product,
     Reduce,
-    Step,
     Store,
-    Tiles,
     identity,
     linear,
     loads_of,
 )
 from pullback.native.simplify_loops import rebuilt
+from pullback.native.steps import Matmul, Step, Tiles
 
 LARGEST_OWN = 1 << 27
 """Multiplications from which on a library's blocking for the caches is quicker than our tiles."""

@@ -25,15 +25,14 @@ from pullback.native.loops import (
     Load,
     Number,
     Place,
-    Python,
     Reduce,
-    Step,
     Store,
     identity,
     linear,
     literal,
 )
 from pullback.native.scalar import CHEAP, COMPARISONS, SCALARS, takes
+from pullback.native.steps import Python, Step
 
 REDUCTIONS: dict[str, Combine] = {
     "sum": "sum", "prod": "prod", "max": "max", "min": "min", "all": "all", "any": "any",

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pullback.core.memory import Arena
-from pullback.native.loops import Buffer, Step
+from pullback.native.loops import Buffer
+from pullback.native.steps import Step
 
 ALIGNMENT = 64
 

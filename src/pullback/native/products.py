@@ -15,7 +15,6 @@ from pullback.native.loops import (
     Buffer,
     Expr,
     Kernel,
-    Matmul,
     Place,
     Reduce,
     Store,
@@ -24,6 +23,7 @@ from pullback.native.loops import (
     linear,
     literal,
 )
+from pullback.native.steps import Matmul
 
 if TYPE_CHECKING:
     from pullback.native.lower import Lowering, Unit

@@ -15,9 +15,10 @@ from pullback.native.code import Code, Module
 from pullback.native.emit import KernelWriter, has_gathers, operands
 from pullback.native.engine import Compilation, Loaded
 from pullback.native.join import join_products
-from pullback.native.loops import Buffer, Kernel, Matmul, Python, Step, Tiles
+from pullback.native.loops import Buffer, Kernel
 from pullback.native.lower import Lowered, lower
 from pullback.native.simplify_loops import tidy
+from pullback.native.steps import Matmul, Python, Step, Tiles
 from pullback.native.tiles import TilesWriter
 from pullback.native.vectormath import define_used
 

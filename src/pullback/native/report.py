@@ -6,7 +6,8 @@ import math
 from collections import Counter
 from typing import Any
 
-from pullback.native.loops import Apply, Expr, Kernel, Matmul, Python, Tiles
+from pullback.native.loops import Apply, Expr, Kernel
+from pullback.native.steps import Matmul, Python, Tiles
 
 
 def report(program: Any) -> str:

@@ -14,7 +14,8 @@ from contextlib import ExitStack
 from pullback.native.code import Code, Module, number, type_of
 from pullback.native.emit import BodyWriter, signature_of
 from pullback.native.engine import vector_bytes
-from pullback.native.loops import Reduce, Tiles
+from pullback.native.loops import Reduce
+from pullback.native.steps import Tiles
 
 
 class TilesWriter(BodyWriter):
