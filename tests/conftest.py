@@ -30,6 +30,12 @@ def jax():
     return module
 
 
+@pytest.fixture(scope="session")
+def torch():
+    """PyTorch; skips where it is not installed."""
+    return pytest.importorskip("torch", reason="PyTorch is not installed (extra `bench`)")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def compiled_code_of_its_own(tmp_path_factory):
     """Keep machine code of the tests out of the user's cache."""

@@ -35,6 +35,10 @@ REASONS = {
     **dict.fromkeys(CONTROL, "in tests/transform/test_control_*.py"),
     **dict.fromkeys(("eig", "eigh", "qr", "slogdet", "svd"), "in tests/ops/test_spectral.py"),
     **dict.fromkeys(("solve_sylvester", "sqrtm"), "in tests/scipy/test_scipy_linalg.py"),
+    **dict.fromkeys(
+        ("max_pool", "pick_max", "place_max", "window_spread", "window_sum"),
+        "against PyTorch in tests/ops/test_pooling.py",
+    ),
     "convolve": "in tests/scipy/test_signal.py",
     "solve_tridiagonal": "in tests/scipy/test_spline.py",
     "solve_ivp": "against closed forms in tests/scipy/test_initial_value.py",
@@ -62,7 +66,25 @@ def others(jax):
         a, b = (jnp.broadcast_to(x, (*loops, *x.shape[-2:])) for x in (a, b))
         return jax.scipy.linalg.solve_triangular(a, b, **options)
 
+    def conv(x, w, strides, padding, dilation, groups):
+        spatial = "HW"[: x.ndim - 2]
+        return jax.lax.conv_general_dilated(
+            x, w, strides, padding, rhs_dilation=dilation, feature_group_count=groups,
+            dimension_numbers=(f"N{spatial}C", f"{spatial}IO", f"N{spatial}C"),
+        )  # fmt: skip
+
+    def conv_input(y, w, space, **params):
+        shape = (y.shape[0], *space, w.shape[-2] * params["groups"])
+        return jax.vjp(lambda x: conv(x, w, **params), jnp.zeros(shape))[1](y)[0]
+
+    def conv_kernel(x, y, size, **params):
+        shape = (*size, x.shape[-1] // params["groups"], y.shape[-1])
+        return jax.vjp(lambda w: conv(x, w, **params), jnp.zeros(shape))[1](y)[0]
+
     return {
+        "conv": conv,
+        "conv_input": conv_input,
+        "conv_kernel": conv_kernel,
         "astype": lambda x, dtype: x.astype(dtype),
         "det": det,
         "discrete_astype": lambda x, dtype: x.astype(dtype),
