@@ -137,3 +137,11 @@ def test_a_run_is_not_overwritten(tmp_path):
 
 def test_version(tmp_path):
     assert pullback("--version", cwd=tmp_path).strip() == "pullback 0.1.0"
+
+
+def test_the_machine_code_that_is_kept_can_be_cleared(tmp_path):
+    kept = {"cwd": tmp_path, "PULLBACK_CACHE": str(tmp_path / "code")}
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / ("0" * 64)).write_bytes(b"machine code")
+    assert f"{tmp_path / 'code'}: 1 entries, 12 bytes" in pullback("cache", **kept)
+    assert "0 entries, 0 bytes" in pullback("cache", "--clear", **kept)

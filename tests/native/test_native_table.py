@@ -4,39 +4,17 @@ import warnings
 
 import numpy as np
 import pytest
-from op_samples import NAMES, discrete, samples
+from op_graphs import graph_of
+from op_samples import NAMES
+from processors import restrict
 
-import pullback as pb
-from pullback.core.op import OPS
 from pullback.native.program import NativeProgram
 
 TOLERANCE = {np.float64: {"rtol": 1e-13, "atol": 1e-15}, np.float32: {"rtol": 2e-6, "atol": 1e-7}}
 
 
-def floating(args):
-    """The positions of arrays; a mask has no shape to trace with, so it stays a constant."""
-    return [i for i, a in enumerate(args) if np.asarray(a).dtype.kind != "b"]
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", NAMES)
-def test_a_compiled_operation_computes_the_same(name, dtype):
-    op, cases = OPS[name], list(samples(name, dtype))
-    if discrete(name):
-        cases = [(tuple(np.abs(np.asarray(a)).astype(int) for a in args), p) for args, p in cases]
-    moving = [[args[i] for i in floating(args)] for args, _ in cases]
-
-    def every(*given):
-        results = []
-        for (args, params), arrays in zip(cases, given, strict=True):
-            full = list(args)
-            for i, x in zip(floating(args), arrays, strict=True):
-                full[i] = x
-            results.append(op(*full, **params))
-        return results
-
-    graph = pb.trace(every, *moving)
-    leaves = pb.tree.leaves(moving)
+def check(name, dtype):
+    graph, leaves = graph_of(name, dtype)
     with np.errstate(all="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         wanted, found = graph.run(leaves), NativeProgram(graph)(leaves)
@@ -44,3 +22,17 @@ def test_a_compiled_operation_computes_the_same(name, dtype):
         a, b = np.asarray(a), np.asarray(b)
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
         np.testing.assert_allclose(b, a, **TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_compiled_operation_computes_the_same(name, dtype):
+    check(name, dtype)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["generic", "x86-64-v3"])
+@pytest.mark.parametrize("name", NAMES)
+def test_it_does_so_on_processors_that_can_do_less(name, level, monkeypatch):
+    restrict(monkeypatch, level)
+    check(name, np.float32)

@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from pullback.cli.cache import cache
 from pullback.cli.predict import predict
 from pullback.cli.train import train
 from pullback.core.errors import PullbackError
@@ -21,6 +22,7 @@ app = typer.Typer(
 data = typer.Typer(help="Data sets that are not shipped.", no_args_is_help=True)
 app.command()(train)
 app.command()(predict)
+app.command()(cache)
 app.add_typer(data, name="data")
 
 

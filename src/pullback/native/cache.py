@@ -1,22 +1,32 @@
 """The disk cache: machine code is kept between processes, and never trusted without a checksum.
 
-An entry is named by what it was made of: LLVM's assembly, this processor, the versions. It is
-written by one rename into a folder that only its owner may read; one that is damaged, foreign or
-cannot be written is as if it were not there. `PULLBACK_CACHE` names another folder, or is "off".
+An entry is named by what it was made of: LLVM's assembly, the processor, the versions. It is
+written by one rename, readable by its owner only. One that is damaged, not ours, or that somebody
+else could have written is as if it were not there, and so is a folder that cannot be written.
+`PULLBACK_CACHE` names another folder, or is "off"; `PULLBACK_CACHE_BYTES` is how much it may hold,
+beyond which the entries go that were not used for longest.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import re
+import stat
 import tempfile
 from pathlib import Path
 
 import llvmlite
-import llvmlite.binding as llvm
+
+from pullback.core.errors import ConfigError
+from pullback.native import engine
 
 _CHECKSUM_BYTES = 32
-_VERSION = "1"
+_VERSION = "2"
+_MOST_BYTES = 256 * 2**20
+_PARTIAL = "partial-"
+_OURS = re.compile(rf"[0-9a-f]{{64}}|{_PARTIAL}.*")
 
 
 def folder() -> Path | None:
@@ -32,26 +42,28 @@ def folder() -> Path | None:
 
 
 def name_of(assembly: str) -> str:
-    """Return the name of the entry for `assembly` on this processor."""
-    features = llvm.get_host_cpu_features().flatten()
-    parts = (_VERSION, llvmlite.__version__, llvm.get_host_cpu_name(), features, assembly)
+    """Return the name of the entry for `assembly` on the processor that code is made for."""
+    target = engine.target()
+    parts = (_VERSION, llvmlite.__version__, target.triple, target.cpu, *target.features, assembly)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def read(name: str) -> bytes | None:
-    """Return the object file `name`; None where there is none that is whole."""
+    """Return the object file `name`; None where there is none that is whole and our own."""
     place = folder()
     if place is None:
         return None
-    path = place / name
     try:
-        if os.name == "posix" and path.stat().st_uid != os.getuid():
-            return None  # somebody else's code is not run
-        content = path.read_bytes()
+        with open(place / name, "rb", opener=_without_links) as file:
+            if not _is_ours(os.fstat(file.fileno())):
+                return None
+            content = file.read()
+            with contextlib.suppress(OSError):  # a file system that is only read
+                os.utime(file.fileno() if os.utime in os.supports_fd else place / name)
     except OSError:
         return None
     checksum, code = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
-    return code if hashlib.sha256(code).digest() == checksum else None
+    return code if _checksum(name, code) == checksum else None
 
 
 def write(name: str, code: bytes) -> None:
@@ -62,10 +74,64 @@ def write(name: str, code: bytes) -> None:
     partial = ""
     try:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, partial = tempfile.mkstemp(dir=place)  # readable by its owner only
+        descriptor, partial = tempfile.mkstemp(prefix=_PARTIAL, dir=place)  # its owner's only
         with os.fdopen(descriptor, "wb") as file:
-            file.write(hashlib.sha256(code).digest() + code)
+            file.write(_checksum(name, code) + code)
         Path(partial).replace(place / name)
-    except OSError:
+    except OSError:  # no room, or no right to write
         if partial:
-            Path(partial).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                Path(partial).unlink()
+        return
+    trim(most_bytes())
+
+
+def most_bytes() -> int:
+    """Return how many bytes the entries may have together."""
+    named = os.environ.get("PULLBACK_CACHE_BYTES")
+    if not named:
+        return _MOST_BYTES
+    if not named.isdecimal():
+        raise ConfigError(f"PULLBACK_CACHE_BYTES: expected a number of bytes, got {named!r}")
+    return int(named)
+
+
+def trim(most: int = 0) -> None:
+    """Remove the entries that were not used for longest, until `most` bytes are left at most."""
+    held = entries()
+    total = sum(entry.st_size for entry in held.values())
+    for path, entry in held.items():
+        if total <= most:
+            return
+        with contextlib.suppress(OSError):
+            path.unlink()
+        total -= entry.st_size
+
+
+def entries() -> dict[Path, os.stat_result]:
+    """Return the entries, the one that was not used for longest first."""
+    place = folder()
+    found: dict[Path, os.stat_result] = {}
+    if place is not None and place.is_dir():
+        for path in place.iterdir():
+            if _OURS.fullmatch(path.name):
+                with contextlib.suppress(OSError):  # another process may have removed it
+                    found[path] = path.lstat()
+    return dict(sorted(found.items(), key=lambda item: item[1].st_mtime_ns))
+
+
+def _checksum(name: str, code: bytes) -> bytes:
+    """Return what stands before the code: no entry passes for another."""
+    return hashlib.sha256(name.encode() + code).digest()
+
+
+def _without_links(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+
+
+def _is_ours(entry: os.stat_result) -> bool:
+    """Whether nobody else can have written this: somebody else's code is not run."""
+    if os.name != "posix":
+        return True
+    private = entry.st_uid == os.getuid() and entry.st_nlink == 1 and not entry.st_mode & 0o022
+    return private and stat.S_ISREG(entry.st_mode)
