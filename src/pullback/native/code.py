@@ -134,6 +134,38 @@ class Code:
             ]
         return new
 
+    def repeat(
+        self, types: Sequence[str], start: Sequence[str],
+        holds: Callable[[list[str]], str], body: Callable[[list[str]], list[str]],
+    ) -> list[str]:  # fmt: skip
+        """Write a loop that runs as long as `holds(values)`; return its last values."""
+        before, head, inside, done = self.block, *map(self.label, ("while", "do", "done"))
+        self.line(f"br label %{head}")
+        self.begin(head)
+        at, carried = len(self._lines), [f"%c{k}.{head}" for k in range(len(start))]
+        goes_on = holds(carried)
+        self.line(f"br i1 {goes_on}, label %{inside}, label %{done}")
+        self.begin(inside)
+        new = body(carried)
+        self._lines[at:at] = [
+            f"  {name} = phi {t} [{a}, %{before}], [{b}, %{self.block}]"
+            for name, t, a, b in zip(carried, types, start, new, strict=True)
+        ]
+        self.line(f"br label %{head}")
+        self.begin(done)
+        return carried
+
+    def choose(self, index: str, branches: Sequence[Callable[[], None]]) -> None:
+        """Write a choice by an i64; the last branch is for all that no other is for."""
+        labels, done = [self.label("case") for _ in branches], self.label("chosen")
+        cases = " ".join(f"i64 {k}, label %{name}" for k, name in enumerate(labels[:-1]))
+        self.line(f"switch i64 {index}, label %{labels[-1]} [{cases}]")
+        for name, branch in zip(labels, branches, strict=True):
+            self.begin(name)
+            branch()
+            self.line(f"br label %{done}")
+        self.begin(done)
+
     def room(self, dtype: DType, size: int) -> str:
         """Return the address of `size` elements on the stack, aligned for vectors."""
         self._count += 1

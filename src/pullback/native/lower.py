@@ -7,6 +7,7 @@ one kernel, and values that only it needs stay in registers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from pullback.core.aval import Aval, result_type
 from pullback.core.graph import Graph, Node
-from pullback.native import places, products
+from pullback.native import control, places, products
 from pullback.native.fuse import joined
 from pullback.native.loops import (
     Apply,
@@ -77,8 +78,9 @@ def lower(graph: Graph) -> Lowered:
 class Lowering:
     """The work of `lower` on one graph."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, given: Mapping[Node, Buffer] | None = None) -> None:
         self.graph = graph
+        self.given = given or {}
         self.uses: dict[Node, int] = {}
         for node in graph.nodes:
             for i in node.inputs:
@@ -95,7 +97,10 @@ class Lowering:
 
     def run(self) -> Lowered:
         """Lower every node that is stored, then join loops."""
-        arguments = [self._buffer(n, "argument", n.name) for n in self.graph.arguments]
+        self.storage.update(self.given)
+        arguments = [
+            self.given.get(n) or self._buffer(n, "argument", n.name) for n in self.graph.arguments
+        ]
         for node in self.graph.nodes:
             if node.is_constant and (node in self.stored or self._constant(node) is None):
                 value = np.ascontiguousarray(node.value)
@@ -109,7 +114,7 @@ class Lowering:
 
     def _returned(self, node: Node, before: list[Buffer]) -> Buffer:
         """Return a buffer of its own for a result: a copy of an argument, or of another result."""
-        buffer = self.storage.get(node)
+        buffer = self.storage.get(node) if node not in self.given else None
         if buffer is not None and buffer.kind in ("result", "python") and buffer not in before:
             return buffer
         place = identity(node.shape)
@@ -238,7 +243,10 @@ class Lowering:
         assert node.op is not None
         name = node.op.name
         unit = Unit(node, ())
-        if isinstance(node.aval, tuple) or not _is_native(node):
+        if name in control.LOWERINGS:
+            if not control.LOWERINGS[name](self, node, unit):
+                self._fall_back(node, unit)
+        elif isinstance(node.aval, tuple) or not _is_native(node):
             self._fall_back(node, unit)
         elif name in REDUCTIONS:
             self._reduce(node, unit)
@@ -257,6 +265,15 @@ class Lowering:
     def make_room(self, node: Node) -> Buffer:
         """Give `node` memory."""
         return self._buffer(node, "result" if node in self.results else "arena")
+
+    def inner(self, graph: Graph, given: Mapping[Node, Buffer]) -> Lowered:
+        """Lower a graph inside of this one, of which some arguments lie in known buffers."""
+        return Lowering(graph, given).run()
+
+    def take_apart(self, node: Node, outs: Sequence[Buffer]) -> None:
+        """Say where the several values of `node` are, of which `item` nodes pick one."""
+        for reader in self.graph.consumers(node):
+            self.storage[reader] = outs[reader.params["index"]]
 
     def _reduce(self, node: Node, unit: Unit) -> None:
         (x,) = node.inputs
@@ -281,8 +298,7 @@ class Lowering:
             Buffer(f"{node.name}.{k}", a.dtype, a.size, "python") for k, a in enumerate(avals)
         )
         if isinstance(node.aval, tuple):
-            for reader in self.graph.consumers(node):
-                self.storage[reader] = outs[reader.params["index"]]
+            self.take_apart(node, outs)
         else:
             self.storage[node] = outs[0]
         unit.steps = [Python(node, outs, tuple(inputs))]

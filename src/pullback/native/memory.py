@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pullback.core.memory import Arena
 from pullback.native.loops import Buffer
-from pullback.native.steps import Step
+
+if TYPE_CHECKING:
+    from pullback.native.steps import Step
 
 ALIGNMENT = 64
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,19 +12,14 @@ import numpy as np
 from pullback.core.aval import Aval
 from pullback.core.graph import Graph
 from pullback.native import binding, blas, cache, memory
-from pullback.native.code import Code, Module
-from pullback.native.emit import KernelWriter, has_gathers, operands
+from pullback.native.assembly import ARENA, ERROR, FIRST, Assembly
+from pullback.native.code import Module
 from pullback.native.engine import Compilation, Loaded
-from pullback.native.join import join_products
-from pullback.native.loops import Buffer, Kernel
+from pullback.native.loops import Buffer
 from pullback.native.lower import Lowered, lower
-from pullback.native.simplify_loops import tidy
-from pullback.native.steps import Matmul, Python, Step, Tiles
-from pullback.native.tiles import TilesWriter
+from pullback.native.prepare import prepare
+from pullback.native.steps import Python
 from pullback.native.vectormath import define_used
-
-ERROR, ARENA, FIRST = 0, 1, 2
-"""Entries of the table of pointers; from FIRST on, those of the buffers."""
 
 
 class NativeProgram:
@@ -32,16 +28,14 @@ class NativeProgram:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.lowered: Lowered = lower(graph)
-        joined = join_products(self.lowered.steps)
-        self.steps = [tidy(s) if isinstance(s, Kernel) else s for s in joined]
-        self.plan = memory.plan(self.steps)
+        self.block = prepare(self.lowered.steps, self.lowered.arguments, self.lowered.results)
+        self.steps, self.plan = self.block.steps, self.block.plan
         own = [(n, b) for n, b in self._results() if b.kind == "result"]
         self.made = [(node.shape, node.dtype) for node, _ in own]
         self.slots = self._number_slots([b for _, b in own])
         self.constants = {
             b: np.ascontiguousarray(b.value) for b in self.slots if b.kind == "constant"
         }
-        self._names: dict[str, str] = {}
         self.addresses: dict[Any, int] = {}  # entries after the buffers' for what lies elsewhere
         names, self.llvm = self._assemble()
         self._code = Loaded(_object_file(self.llvm))
@@ -81,15 +75,14 @@ class NativeProgram:
 
     def _assemble(self) -> tuple[list[Any], str]:
         module = Module()
+        assembly = Assembly(module, self.slots, self._slot_of)
         segments: list[Any] = []
-        pending: list[tuple[int, Step]] = []
-        for k, step in enumerate(self.steps):
-            if isinstance(step, Python):
-                self._segment(module, segments, pending)
-                segments.append(step)
+        for by_numpy, steps in itertools.groupby(self.steps, lambda s: isinstance(s, Python)):
+            if by_numpy:
+                segments.extend(steps)
             else:
-                pending.append((k, step))
-        self._segment(module, segments, pending)
+                segments.append(f"run{len(segments)}")
+                assembly.function(segments[-1], list(steps), self.plan)
         signature = [node.aval for node in self.graph.arguments]
         signature += [Aval(shape, dtype) for shape, dtype in self.made]
         binding.write(module, "bind", signature, FIRST, self._slot_of)
@@ -104,58 +97,6 @@ class NativeProgram:
         """Return the entry of the table for the address of a Python object or a routine's name."""
         return self.addresses.setdefault(x, FIRST + len(self.slots) + len(self.addresses))
 
-    def _segment(self, module: Module, segments: list[Any], steps: list[Any]) -> None:
-        if not steps:
-            return
-        name = f"run{len(segments)}"
-        code = Code(module, name, "ptr noalias %table")
-        pointers = _Pointers(self, code)
-        for k, step in steps:
-            if isinstance(step, (Kernel, Tiles)):
-                name_of_step = self._function(module, step, f"step{k}")
-                args = [f"ptr {pointers.at(*operand)}" for operand in operands(step)]
-                if has_gathers(step.body):
-                    args.append(f"ptr {pointers.slot(ERROR)}")
-                code.line(f"call void @{name_of_step}({', '.join(args)})")
-            else:
-                self._matmul(code, step, pointers)
-        code.finish()
-        segments.append(name)
-        steps.clear()
-
-    def _function(self, module: Module, step: Kernel | Tiles, name: str) -> str:
-        """Write the function of a step; one that was written before serves steps like it too."""
-        kind = KernelWriter if isinstance(step, Kernel) else TilesWriter
-        kind(module, step, "step").write()  # type: ignore[arg-type]  # the kind of this step
-        text = module.functions.pop()
-        known = self._names.setdefault(text, name)
-        if known == name:
-            module.functions.append(text.replace("@step(", f"@{name}(", 1))
-        return known
-
-    def _matmul(self, code: Code, step: Matmul, pointers: _Pointers) -> None:
-        bases = [pointers.of(b) for b in (step.out, step.a, step.b)]
-        routine = pointers.slot(self._slot_of(blas.routine(step.out.dtype)))
-        counters: list[str] = []
-
-        def nest(depth: int) -> None:
-            if depth < len(step.batch):
-                with code.loop(step.batch[depth]) as counter:
-                    counters.append(counter)
-                    nest(depth + 1)
-                    counters.pop()
-                return
-            moved = []
-            for base, place in zip(bases, step.offsets, strict=True):
-                offset = str(place.const)
-                for loop, stride in place.terms:
-                    term = code.let(f"mul i64 {counters[loop]}, {stride}")
-                    offset = code.let(f"add i64 {offset}, {term}")
-                moved.append(code.element(step.out.dtype, base, offset))
-            blas.write_call(code, step, routine, *moved)
-
-        nest(0)
-
 
 def _object_file(assembly: str) -> bytes:
     """Return the machine code of `assembly`, from the disk cache if it is there."""
@@ -165,42 +106,6 @@ def _object_file(assembly: str) -> bytes:
         code = Compilation(assembly).object_file()
         cache.write(name, code)
     return code
-
-
-class _Pointers:
-    """The addresses of buffers, read from the table once per function."""
-
-    def __init__(self, program: NativeProgram, code: Code) -> None:
-        self.program, self.code = program, code
-        self.known: dict[Any, str] = {}
-
-    def slot(self, k: int) -> str:
-        """Return entry `k` of the table."""
-        if k not in self.known:
-            at = self.code.let(f"getelementptr inbounds ptr, ptr %table, i64 {k}")
-            self.known[k] = self.code.let(f"load ptr, ptr {at}")
-        return self.known[k]
-
-    def at(self, buffer: Buffer, place: int) -> str:
-        """Return the address of an element of a buffer."""
-        if not place:
-            return self.of(buffer)
-        if (buffer, place) not in self.known:
-            start = self.of(buffer)
-            self.known[buffer, place] = self.code.element(buffer.dtype, start, str(place))
-        return self.known[buffer, place]
-
-    def of(self, buffer: Buffer) -> str:
-        """Return the address of a buffer."""
-        if buffer.kind != "arena":
-            return self.slot(self.program.slots[buffer])
-        if buffer not in self.known:
-            offset = self.program.plan.offsets[buffer]
-            arena = self.slot(ARENA)
-            self.known[buffer] = self.code.let(
-                f"getelementptr inbounds i8, ptr {arena}, i64 {offset}"
-            )
-        return self.known[buffer]
 
 
 class _Frame:

@@ -8,6 +8,7 @@ from typing import Any
 from pullback.native.loops import (
     Affine,
     Apply,
+    Buffer,
     Expr,
     Gather,
     Kernel,
@@ -87,8 +88,9 @@ def rebuilt(
     change: Map = _same,
     loops: Callable[[tuple[int, ...]], tuple[int, ...]] = _same,
     of_load: Callable[[Load], Expr] = _same,
+    of_buffer: Callable[[Buffer], Buffer] = _same,
 ) -> tuple[Statement, ...]:
-    """Return statements with other places, loops, or expressions in place of what they load.
+    """Return statements with other places, loops, buffers, or expressions for what they load.
 
     What several of them share they share afterwards.
     """
@@ -104,7 +106,7 @@ def rebuilt(
             if isinstance(e, Load):
                 other = of_load(e)
                 if other is e:
-                    other = Load(e.buffer, change(e.offset), gathers(e.gathers))
+                    other = Load(of_buffer(e.buffer), change(e.offset), gathers(e.gathers))
                 found = other
             elif isinstance(e, Apply):
                 found = Apply(e.name, tuple([expr(a) for a in e.args]), e.working, e.dtype)
@@ -113,9 +115,9 @@ def rebuilt(
 
     made: list[Statement] = []
     for s in body:
-        offset, value = change(s.offset), expr(s.value)
+        buffer, offset, value = of_buffer(s.buffer), change(s.offset), expr(s.value)
         if isinstance(s, Reduce):
-            made.append(Reduce(s.buffer, offset, value, s.combine, loops(s.kept)))
+            made.append(Reduce(buffer, offset, value, s.combine, loops(s.kept)))
         else:
-            made.append(Store(s.buffer, offset, value, gathers(s.gathers), s.add))
+            made.append(Store(buffer, offset, value, gathers(s.gathers), s.add))
     return tuple(made)

@@ -1,4 +1,4 @@
-"""The steps that a program runs in order: kernels of loops, matrix products, calls of NumPy."""
+"""The steps that a program runs in order: kernels, matrix products, loops around steps, NumPy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pullback.native.loops import Affine, Buffer, Kernel, Product, Statement, texts
+from pullback.native.memory import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,4 +114,110 @@ class Tiles:
         return "\n".join([head, *texts(self.body)])
 
 
-Step = Kernel | Matmul | Tiles | Python
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Steps with room for their temporaries: a program, or what a loop or a choice runs.
+
+    Where `arguments` and `results` lie is said by what runs the block.
+    """
+
+    steps: tuple[Step, ...]
+    plan: Plan
+    arguments: tuple[Buffer, ...]
+    results: tuple[Buffer, ...]
+
+    def outside(self) -> list[Buffer]:
+        """Return the buffers that it works on which are not its own."""
+        own = {*self.plan.offsets, *self.arguments, *self.results}
+        found = dict.fromkeys(b for step in self.steps for b in step.buffers())
+        return [b for b in found if b not in own]
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.steps))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loop:
+    """Runs `body` again and again: `length` times, or as long as `condition` tells.
+
+    A carry starts in the first buffer of its pair; each turn reads it from one and writes it to
+    the other, unless they are the same. The arguments of the body are the carries and one part of
+    each of `xs`, its results the new carries and one part of each of `ys`; those of the condition
+    are the carries. A loop with a condition ends with its carries in the first of the pairs, and
+    has counted its turns, at most `length` if that is given.
+    """
+
+    body: Block
+    length: int | None
+    carries: tuple[tuple[Buffer, Buffer], ...]
+    xs: tuple[Buffer, ...]
+    ys: tuple[Buffer, ...]
+    scratch: Buffer
+    reverse: bool = False
+    condition: Block | None = None
+    holds: Buffer | None = None
+    count: Buffer | None = None
+
+    def buffers(self) -> list[Buffer]:
+        """Return the buffers that are read or written."""
+        found = [*self.written(), *self.xs, *self.body.outside()]
+        if self.condition is not None:
+            found += self.condition.outside()
+        return list(dict.fromkeys(found))
+
+    def written(self) -> list[Buffer]:
+        """Return the buffers that are written."""
+        own = [b for b in (self.holds, self.count) if b is not None]
+        carries = [b for pair in self.carries for b in pair]
+        return list(dict.fromkeys([*carries, *self.ys, self.scratch, *own]))
+
+    def __str__(self) -> str:
+        turns = "" if self.length is None else f" {self.length} times"
+        head = [f"repeat{turns}{' from the last' if self.reverse else ''}:"]
+        if self.condition is not None:
+            head = [f"while{turns and f' at most{turns}'}:", _inside(self.condition), "do:"]
+        inner = iter(zip(self.body.arguments, self.body.results, strict=False))
+        for (start, other), (before, after) in zip(self.carries, inner, strict=False):
+            head.append(f"  carry {before} -> {after} in {start}, {other}")
+        count = len(self.carries)
+        for word, whole, parts in (
+            ("part", self.xs, self.body.arguments), ("part", self.ys, self.body.results)
+        ):  # fmt: skip
+            for x, part in zip(whole, parts[count:], strict=True):
+                head.append(f"  {word} {part} of {x}")
+        return "\n".join([*head, _inside(self.body)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Choice:
+    """Runs the block that `index` tells, the first or last where it is too small or large."""
+
+    index: Buffer
+    branches: tuple[Block, ...]
+    results: tuple[Buffer, ...]
+    scratch: Buffer
+
+    def buffers(self) -> list[Buffer]:
+        """Return the buffers that are read or written."""
+        inside = [b for branch in self.branches for b in branch.outside()]
+        return list(dict.fromkeys([self.index, *self.written(), *inside]))
+
+    def written(self) -> list[Buffer]:
+        """Return the buffers that are written."""
+        return [*self.results, self.scratch]
+
+    def __str__(self) -> str:
+        lines = [f"choose by {self.index}:"]
+        for k, branch in enumerate(self.branches):
+            names = ", ".join(f"{a} as {b}" for a, b in zip(self.results, branch.results,
+                                                            strict=True))  # fmt: skip
+            lines += [f"  {k}: {names}", _inside(branch)]
+        return "\n".join(lines)
+
+
+def _inside(block: Block) -> str:
+    return "\n".join("  " + line for line in str(block).splitlines())
+
+
+Step = Kernel | Matmul | Tiles | Python | Loop | Choice
+"""What a program does next."""

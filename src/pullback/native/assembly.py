@@ -1,0 +1,247 @@
+"""Writing steps one after the other: calls of their functions, loops and choices around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pullback.native import blas
+from pullback.native.code import Code, Module
+from pullback.native.emit import COUNT, KernelWriter, has_gathers, operands
+from pullback.native.loops import Buffer, Kernel
+from pullback.native.memory import Plan
+from pullback.native.steps import Block, Choice, Loop, Matmul, Step, Tiles
+from pullback.native.tiles import TilesWriter
+
+ERROR, ARENA, FIRST = 0, 1, 2
+"""Entries of the table of pointers; from FIRST on, those of the buffers."""
+
+
+class Assembly:
+    """The functions of a program, whose steps find their buffers through a table of pointers.
+
+    `slots` says which entry is whose; `slot_of(x)` gives one to the name of a library's routine.
+    """
+
+    def __init__(
+        self, module: Module, slots: Mapping[Buffer, int], slot_of: Callable[[Any], int]
+    ) -> None:
+        self.module, self.slots, self.slot_of = module, slots, slot_of
+        self._names: dict[str, str] = {}
+
+    def function(self, name: str, steps: Sequence[Step], plan: Plan) -> None:
+        """Write the function `name(table)` that runs `steps`."""
+        code = Code(self.module, name, "ptr noalias %table")
+        self._steps(steps, Pointers(code, self.slots, plan))
+        code.finish()
+
+    def _steps(self, steps: Sequence[Step], pointers: Pointers) -> None:
+        for step in steps:
+            if isinstance(step, (Kernel, Tiles)):
+                self._call(step, pointers)
+            elif isinstance(step, Matmul):
+                self._matmul(step, pointers)
+            elif isinstance(step, Loop):
+                self._loop(step, pointers)
+            else:
+                assert isinstance(step, Choice)
+                self._choice(step, pointers)
+
+    def _call(self, step: Kernel | Tiles, pointers: Pointers) -> None:
+        args = [f"ptr {pointers.at(*operand)}" for operand in operands(step)]
+        if has_gathers(step.body):
+            args.append(f"ptr {pointers.slot(ERROR)}")
+        pointers.code.line(f"call void @{self._function_of(step)}({', '.join(args)})")
+
+    def _function_of(self, step: Kernel | Tiles) -> str:
+        """Write the function of a step; one that was written before serves steps like it too."""
+        kind = KernelWriter if isinstance(step, Kernel) else TilesWriter
+        kind(self.module, step, "step").write()  # type: ignore[arg-type]  # the kind of this step
+        text = self.module.functions.pop()
+        known = self._names.get(text)
+        if known is None:
+            known = self._names[text] = f"step{len(self._names)}"
+            self.module.functions.append(text.replace("@step(", f"@{known}(", 1))
+        return known
+
+    def _matmul(self, step: Matmul, pointers: Pointers) -> None:
+        code = pointers.code
+        bases = [pointers.of(b) for b in (step.out, step.a, step.b)]
+        routine = pointers.slot(self.slot_of(blas.routine(step.out.dtype)))
+        counters: list[str] = []
+
+        def nest(depth: int) -> None:
+            if depth < len(step.batch):
+                with code.loop(step.batch[depth]) as counter:
+                    counters.append(counter)
+                    nest(depth + 1)
+                    counters.pop()
+                return
+            moved = []
+            for base, place in zip(bases, step.offsets, strict=True):
+                offset = str(place.const)
+                for loop, stride in place.terms:
+                    term = code.let(f"mul i64 {counters[loop]}, {stride}")
+                    offset = code.let(f"add i64 {offset}, {term}")
+                moved.append(code.element(step.out.dtype, base, offset))
+            blas.write_call(code, step, routine, *moved)
+
+        nest(0)
+
+    def _loop(self, step: Loop, pointers: Pointers) -> None:
+        code, body = pointers.code, step.body
+        for buffer in step.buffers():
+            pointers.of(buffer)  # found once, before the loop
+        pointers.slot(ERROR)
+        turning = [k for k, (a, b) in enumerate(step.carries) if a is not b]
+        start = [pointers.of(step.carries[k][side]) for side in (0, 1) for k in turning]
+
+        def where(values: Sequence[str], side: int) -> list[str]:
+            """The addresses of the carries on one side of this turn."""
+            found = [pointers.of(a) for a, _ in step.carries]
+            for k, value in zip(turning, values[side * len(turning) :], strict=False):
+                found[k] = value
+            return found
+
+        def turn(counter: str, values: list[str]) -> list[str]:
+            at = code.let(f"sub i64 {step.length}, {counter}") if step.reverse else counter
+            at = code.let(f"sub i64 {at}, 1") if step.reverse else at
+            ins = [*where(values, 0), *self._parts(pointers, step.xs, body.arguments, at)]
+            outs = [*where(values, 1), *self._parts(pointers, step.ys, body.results, at)]
+            self._block(body, pointers, step.scratch, ins, outs)
+            half = len(turning)
+            return [*values[half:], *values[:half]]
+
+        if step.condition is None:
+            assert step.length is not None
+            code.fold(step.length, "ptr", start, turn)
+            return
+        holds, condition = step.holds, step.condition
+        assert holds is not None
+        assert step.count is not None
+
+        def goes_on(values: list[str]) -> str:
+            self._block(condition, pointers, step.scratch, where(values[1:], 0),
+                        [pointers.of(holds)])  # fmt: skip
+            answer = code.truth(holds.dtype, code.load(holds.dtype, pointers.of(holds)))
+            # after an index out of range the loop might not end
+            error = code.let(f"load i32, ptr {pointers.slot(ERROR)}")
+            answer = code.let(f"and i1 {answer}, {code.let(f'icmp eq i32 {error}, 0')}")
+            if step.length is None:
+                return answer
+            few = code.let(f"icmp slt i64 {values[0]}, {step.length}")
+            return code.let(f"and i1 {answer}, {few}")
+
+        def next_turn(values: list[str]) -> list[str]:
+            return [code.let(f"add i64 {values[0]}, 1"), *turn(values[0], values[1:])]
+
+        types = ["i64", *["ptr"] * len(start)]
+        count, *ends = code.repeat(types, ["0", *start], goes_on, next_turn)
+        code.store(step.count.dtype, count, pointers.of(step.count))
+        for k, end in zip(turning, ends, strict=False):
+            self._move(pointers, step.carries[k][0], end)
+
+    def _parts(
+        self, pointers: Pointers, wholes: Sequence[Buffer], parts: Sequence[Buffer], at: str
+    ) -> list[str]:
+        """Return where part `at` of each of `wholes` is, which are the last of `parts`."""
+        code, found = pointers.code, []
+        for whole, part in zip(wholes, parts[len(parts) - len(wholes) :], strict=True):
+            offset = code.let(f"mul i64 {at}, {part.size}")
+            found.append(code.element(part.dtype, pointers.of(whole), offset))
+        return found
+
+    def _block(
+        self, block: Block, pointers: Pointers, scratch: Buffer, ins: Sequence[str],
+        outs: Sequence[str],
+    ) -> None:  # fmt: skip
+        bound = dict(zip(block.arguments, ins, strict=True))
+        for buffer, where in zip(block.results, outs, strict=True):
+            bound.setdefault(buffer, where)  # a result in an argument's place is there already
+        self._steps(block.steps, pointers.inside(block.plan, pointers.of(scratch), bound))
+
+    def _move(self, pointers: Pointers, target: Buffer, source: str) -> None:
+        """Copy a whole buffer, unless it is there already."""
+        name = self.module.declare(
+            "llvm.memmove.p0.p0.i64", "declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)"
+        )
+        args = f"ptr {pointers.of(target)}, ptr {source}, i64 {target.nbytes}, i1 false"
+        pointers.code.line(f"call void @{name}({args})")
+
+    def _choice(self, step: Choice, pointers: Pointers) -> None:
+        code = pointers.code
+        for buffer in step.buffers():
+            pointers.of(buffer)
+        pointers.slot(ERROR)
+        index = code.load(step.index.dtype, pointers.of(step.index))
+        if step.index.dtype.kind == "b":
+            index = code.let(f"zext i1 {index} to i64")
+        elif step.index.dtype.itemsize < 8:
+            index = code.let(
+                f"{'sext' if step.index.dtype.kind == 'i' else 'zext'} "
+                f"i{8 * step.index.dtype.itemsize} {index} to i64"
+            )
+        if step.index.dtype.kind == "i":
+            index = code.intrinsic("smax", COUNT, [index, "0"])
+        outs = [pointers.of(b) for b in step.results]
+
+        def branch(block: Block) -> Callable[[], None]:
+            return lambda: self._block(block, pointers, step.scratch, [], outs)
+
+        code.choose(index, [branch(block) for block in step.branches])
+
+
+class Pointers:
+    """The addresses of buffers where code is being written, each found once."""
+
+    def __init__(
+        self,
+        code: Code,
+        slots: Mapping[Buffer, int],
+        plan: Plan,
+        outer: Pointers | None = None,
+        arena: str = "",
+        bound: Mapping[Buffer, str] | None = None,
+    ) -> None:
+        self.code, self.slots, self.plan, self.outer, self.arena = code, slots, plan, outer, arena
+        self.known: dict[Any, str] = dict(bound or {})
+
+    def inside(self, plan: Plan, arena: str, bound: Mapping[Buffer, str]) -> Pointers:
+        """Return the addresses for a block, whose temporaries are planned from `arena` on."""
+        return Pointers(self.code, self.slots, plan, self, arena, bound)
+
+    def slot(self, k: int) -> str:
+        """Return entry `k` of the table."""
+        return self._once(k, self._find)
+
+    def of(self, buffer: Buffer) -> str:
+        """Return the address of a buffer."""
+        return self._once(buffer, self._find)
+
+    def at(self, buffer: Buffer, place: int) -> str:
+        """Return the address of an element of a buffer."""
+        if not place:
+            return self.of(buffer)
+        return self._once(
+            (buffer, place), lambda _: self.code.element(buffer.dtype, self.of(buffer), str(place))
+        )
+
+    def _once(self, key: Any, find: Callable[[Any], str]) -> str:
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = find(key)
+        return found
+
+    def _find(self, x: Any) -> str:
+        """Return what is known here or outside; else compute it here, where alone it is valid."""
+        if x in self.known:
+            return self.known[x]
+        if isinstance(x, Buffer) and x in self.plan.offsets:
+            arena = self.arena or self.slot(ARENA)
+            offset = self.plan.offsets[x]
+            return self.code.let(f"getelementptr inbounds i8, ptr {arena}, i64 {offset}")
+        if self.outer is not None:
+            return self.outer._find(x)
+        k = self.slots[x] if isinstance(x, Buffer) else x
+        at = self.code.let(f"getelementptr inbounds ptr, ptr %table, i64 {k}")
+        return self.code.let(f"load ptr, ptr {at}")

@@ -1,0 +1,119 @@
+"""Loops and choices of a graph as steps that contain steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pullback.core.graph import Node
+from pullback.native.loops import Affine, Buffer, Kernel, Load, Store, affine
+from pullback.native.prepare import prepare
+from pullback.native.steps import Block, Choice, Loop
+
+if TYPE_CHECKING:
+    from pullback.core.graph import Graph
+    from pullback.native.lower import Lowering, Unit
+
+BYTES = np.dtype(np.uint8)
+
+
+def _scan(lowering: Lowering, node: Node, unit: Unit) -> bool:
+    step, length = node.params["step"], node.params["length"]
+    fixed, carry, xs = step.split(_memories(lowering, node.inputs))
+    body = _body(lowering, step.graph, fixed, step.carries)
+    if body is None:
+        return False
+    outs = _rooms(lowering, node)
+    pairs = []
+    for k, out in enumerate(outs[: step.carries]):
+        pair = out, _other(body, k, out)
+        pairs.append(pair if length % 2 == 0 else (pair[1], pair[0]))  # so that it ends in `out`
+    unit.steps = [_copy(pair[0], start) for pair, start in zip(pairs, carry, strict=True)]
+    if length:
+        loop = Loop(
+            body, length, tuple(pairs), tuple(xs), tuple(outs[step.carries :]),
+            _scratch(body), reverse=node.params["reverse"],
+        )  # fmt: skip
+        unit.steps.append(loop)
+    return True
+
+
+def _while(lowering: Lowering, node: Node, unit: Unit) -> bool:
+    step, condition = node.params["step"], node.params["condition"]
+    fixed, carry, _ = step.split(_memories(lowering, node.inputs))
+    body = _body(lowering, step.graph, fixed, step.carries)
+    holds = _body(lowering, condition, fixed, 0)
+    if body is None or holds is None:
+        return False
+    count, *outs = _rooms(lowering, node)
+    pairs = tuple((out, _other(body, k, out)) for k, out in enumerate(outs))
+    unit.steps = [_copy(out, start) for out, start in zip(outs, carry, strict=True)]
+    loop = Loop(
+        body, node.params["limit"], pairs, (), (), _scratch(body, holds), condition=holds,
+        holds=Buffer("holds", holds.results[0].dtype, 1, "arena"), count=count,
+    )  # fmt: skip
+    unit.steps.append(loop)
+    return True
+
+
+def _switch(lowering: Lowering, node: Node, unit: Unit) -> bool:
+    index, *args = _memories(lowering, node.inputs)
+    branches = [_body(lowering, graph, args, 0) for graph in node.params["branches"]]
+    found = [b for b in branches if b is not None]
+    if len(found) < len(branches):
+        return False
+    unit.steps = [Choice(index, tuple(found), tuple(_rooms(lowering, node)), _scratch(*found))]
+    return True
+
+
+def _memories(lowering: Lowering, nodes: Any) -> list[Buffer]:
+    found = [lowering.memory(node) for node in nodes]
+    assert all(b is not None for b in found)
+    return [b for b in found if b is not None]
+
+
+def _body(lowering: Lowering, graph: Graph, fixed: list[Buffer], carries: int) -> Block | None:
+    """Return a graph as a block, its first arguments known; None if NumPy would have to help."""
+    lowered = lowering.inner(graph, dict(zip(graph.arguments, fixed, strict=False)))
+    if lowered.fallbacks:
+        return None
+    moving = lowered.arguments[len(fixed) :]
+    in_place = list(zip(moving, lowered.results, strict=False))[:carries]
+    return prepare(lowered.steps, moving, lowered.results, in_place)
+
+
+def _rooms(lowering: Lowering, node: Node) -> list[Buffer]:
+    """Give memory to each of the several values of `node`."""
+    returned = {r.params["index"] for r in lowering.graph.consumers(node) if r in lowering.results}
+    outs = [
+        Buffer(f"{node.name}.{k}", a.dtype, a.size, "result" if k in returned else "arena")
+        for k, a in enumerate(node.aval)
+    ]
+    lowering.take_apart(node, outs)
+    return outs
+
+
+def _other(body: Block, k: int, out: Buffer) -> Buffer:
+    """Return where carry `k` alternates to; `out` itself if the body changes it in place."""
+    if body.results[k] is body.arguments[k]:
+        return out
+    return Buffer(f"{out}*", out.dtype, out.size, "arena")
+
+
+def _scratch(*blocks: Block) -> Buffer:
+    return Buffer("scratch", BYTES, max(b.plan.size for b in blocks), "arena")
+
+
+def _copy(out: Buffer, source: Buffer) -> Kernel:
+    at: Affine = affine(0, {0: 1})
+    return Kernel((out.size,), (Store(out, at, Load(source, at)),))
+
+
+LOWERINGS: dict[str, Callable[[Any, Node, Any], bool]] = {
+    "scan": _scan,
+    "while_loop": _while,
+    "switch": _switch,
+}
+"""How control flow is lowered; False where NumPy has to run it."""

@@ -1,0 +1,28 @@
+"""From lowered steps to a block that is ready to be written: joined, tidied, in place, planned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pullback.native import memory
+from pullback.native.inplace import Pairs, reused
+from pullback.native.join import join_products
+from pullback.native.loops import Buffer, Kernel
+from pullback.native.simplify_loops import tidy
+from pullback.native.steps import Block, Step
+
+
+def prepare(
+    steps: Sequence[Step],
+    arguments: Sequence[Buffer],
+    results: Sequence[Buffer],
+    pairs: Pairs = (),
+) -> Block:
+    """Return the block of `steps`; of each pair, the result takes the argument's memory if it can.
+
+    Where it does, it is the argument that stands among the results.
+    """
+    found = [tidy(s) if isinstance(s, Kernel) else s for s in join_products(steps)]
+    found, same = reused(found, pairs)
+    placed = tuple(same.get(b, b) for b in results)
+    return Block(tuple(found), memory.plan(found), tuple(arguments), placed)
