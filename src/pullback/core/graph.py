@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from pullback.core.tracer import Tracer
 if TYPE_CHECKING:
     from pullback.core.op import Op
 
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _creation = itertools.count()
 
@@ -252,6 +254,20 @@ class Graph:
         from pullback.core.printing import to_dot
 
         return to_dot(self, **labels)
+
+
+def remembered(function: F) -> F:
+    """Keep what `function` makes of a graph, the first entry of its first argument, with it."""
+
+    @wraps(function)
+    def lookup(first: Any, *rest: Any) -> Any:
+        known = first[0].derived
+        key = (function, first, rest)
+        if key not in known:
+            known[key] = function(first, *rest)
+        return known[key]
+
+    return cast(F, lookup)
 
 
 def _restored(

@@ -150,3 +150,8 @@ def register(
 def _show(structure: Structure) -> str:
     inner = str(structure).removeprefix("PyTreeSpec(").removesuffix(")")
     return inner.removesuffix(", namespace='pullback'")
+
+
+def flat(count: int) -> Structure:
+    """Return the structure of a tuple of `count` leaves."""
+    return structure((0,) * count)

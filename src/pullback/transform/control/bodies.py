@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 
@@ -18,21 +17,6 @@ from pullback.passes import simplify
 from pullback.transform.reverse import pull_back
 
 Flat = Callable[..., Sequence[Any]]
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def remembered(function: F) -> F:
-    """Keep what `function` makes of a graph, the first entry of its first argument, with it."""
-
-    @functools.wraps(function)
-    def lookup(first: Any, *rest: Any) -> Any:
-        known = first[0].derived
-        key = (function, first, rest)
-        if key not in known:
-            known[key] = function(first, *rest)
-        return known[key]
-
-    return cast(F, lookup)
 
 
 def body_of(function: Flat, avals: Iterable[Aval], name: str) -> Graph:

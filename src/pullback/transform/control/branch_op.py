@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core.aval import Aval
-from pullback.core.graph import Graph
+from pullback.core.graph import Graph, remembered
 from pullback.ops.batching import batch_size
 from pullback.ops.families import general
 from pullback.transform.control.bodies import (
@@ -19,7 +19,6 @@ from pullback.transform.control.bodies import (
     for_a_batch,
     pull,
     push,
-    remembered,
     zeros_where_none,
 )
 

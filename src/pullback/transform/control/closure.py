@@ -46,7 +46,7 @@ def close(functions: Sequence[Callable[..., Any]], *args: Any) -> Closed:
             node.value = None  # a constant becomes an argument
         arguments = [*nodes, *graph.arguments]
         graphs.append(
-            Graph(arguments, graph.results, flat(len(arguments)), graph.out_tree, graph.name)
+            Graph(arguments, graph.results, pytree.flat(len(arguments)), graph.out_tree, graph.name)
         )
     return Closed(tuple(graphs), tuple(captured.values()))
 
@@ -63,7 +63,11 @@ def _trace(function: Callable[..., Any], args: Sequence[Any]) -> tuple[Graph, li
     results = [tracing.node_of(x) for x in out_leaves]
     name = getattr(function, "__name__", "body")
     graph = Graph(
-        arguments, results, flat(len(arguments)), out_tree, name if name.isidentifier() else "body"
+        arguments,
+        results,
+        pytree.flat(len(arguments)),
+        out_tree,
+        name if name.isidentifier() else "body",
     )
     return graph, [node for node in graph.constants if isinstance(node.value, Tracer)]
 
@@ -90,11 +94,6 @@ def _agreed(traced: list[tuple[Graph, list[Node]]]) -> list[tuple[Graph, list[No
 def is_number(leaf: Any) -> bool:
     """Whether `leaf` is a number of Python's, which takes the dtype of what it meets."""
     return aval_of(leaf).weak
-
-
-def flat(count: int) -> pytree.Structure:
-    """Return the structure of a tuple of `count` leaves."""
-    return pytree.structure((0,) * count)
 
 
 def is_abstract(tree: Any) -> bool:

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from pullback.core.aval import Aval, aval_of
-from pullback.core.graph import Graph
+from pullback.core.graph import Graph, remembered
+from pullback.core.pytree import flat
+from pullback.core.step import Step
 from pullback.ops.batching import batch_size, spread
 from pullback.ops.families import general
 from pullback.transform.control.bodies import (
@@ -24,14 +26,11 @@ from pullback.transform.control.bodies import (
     for_a_batch,
     pull,
     push,
-    remembered,
     with_batch,
     zeros_where_none,
 )
 from pullback.transform.control.branch_op import switch_op
-from pullback.transform.control.closure import flat
 from pullback.transform.control.scan_op import loop
-from pullback.transform.control.step import Step
 
 COUNT = Aval((), np.intp)
 

@@ -11,11 +11,11 @@ import numpy as np
 from pullback.core import pytree
 from pullback.core.aval import Aval
 from pullback.core.errors import ShapeError, TreeError
+from pullback.core.step import Step
 from pullback.core.tracer import Tracer
 from pullback.transform.control.carry import arrays, has_numbers, kept, owned, settled, started
 from pullback.transform.control.closure import close, has_no_truth, is_abstract
 from pullback.transform.control.scan_op import loop
-from pullback.transform.control.step import Step
 from pullback.transform.control.unstack import unstack
 from pullback.transform.control.while_loop import while_loop
 

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from pullback.core.aval import Aval
-from pullback.core.graph import Graph
+from pullback.core.graph import Graph, remembered
+from pullback.core.pytree import flat
+from pullback.core.step import Step, trim
 from pullback.ops.batching import batch_size
 from pullback.ops.families import general
 from pullback.transform.control.bodies import (
@@ -27,13 +29,10 @@ from pullback.transform.control.bodies import (
     moved_results,
     pull,
     push,
-    remembered,
     repeated,
     with_batch,
     zeros_where_none,
 )
-from pullback.transform.control.closure import flat
-from pullback.transform.control.step import Step, trim
 
 
 def loop(

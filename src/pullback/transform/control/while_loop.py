@@ -8,9 +8,9 @@ from typing import Any
 from pullback.core import pytree
 from pullback.core.aval import aval_of
 from pullback.core.errors import ConfigError, ShapeError
+from pullback.core.step import Step
 from pullback.transform.control.carry import arrays, kept, owned, settled
 from pullback.transform.control.closure import close, has_no_truth, is_abstract
-from pullback.transform.control.step import Step
 from pullback.transform.control.while_op import while_op
 
 

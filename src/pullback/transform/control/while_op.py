@@ -8,20 +8,19 @@ from typing import Any
 import numpy as np
 
 from pullback.core.aval import Aval
-from pullback.core.graph import Graph
+from pullback.core.graph import Graph, remembered
+from pullback.core.step import Step
 from pullback.ops.batching import batch_size, spread
 from pullback.ops.families import general
 from pullback.transform.control.bodies import (
     avals_of,
     body_of,
     for_a_batch,
-    remembered,
     spread_out,
     with_batch,
 )
 from pullback.transform.control.branch_op import switch_op
 from pullback.transform.control.repeat_op import COUNT, Repeat, pulled, pushed, stay
-from pullback.transform.control.step import Step
 
 
 def _forward(*args: Any, condition: Graph, step: Step, limit: int | None) -> tuple[Any, ...]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from pullback.core.graph import Graph, Node
-from pullback.transform.control.bodies import remembered
-from pullback.transform.control.closure import flat
+from pullback.core.graph import Graph, Node, remembered
+from pullback.core.pytree import flat
 
 
 class Step(NamedTuple):
