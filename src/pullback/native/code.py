@@ -208,13 +208,13 @@ class Code:
             return self.let(f"fcmp une {type_of(dtype)} {x}, {number(0, dtype)}")
         return self.let(f"icmp ne {type_of(dtype)} {x}, 0")
 
-    def intrinsic(self, name: str, dtype: DType, args: list[str]) -> str:
-        """Call LLVM's own function `name`."""
+    def intrinsic(self, name: str, dtype: DType, args: list[str], flags: str = "") -> str:
+        """Call LLVM's own function `name`; the flags end in a space."""
         t = type_of(dtype)
         suffix = f"f{8 * dtype.itemsize}" if dtype.kind == "f" else t
         full = f"llvm.{name}.{suffix}"
         self.module.declare(full, f"declare {t} @{full}({', '.join([t] * len(args))})")
-        return self.let(f"call {t} @{full}({', '.join(f'{t} {a}' for a in args)})")
+        return self.let(f"call {flags}{t} @{full}({', '.join(f'{t} {a}' for a in args)})")
 
     def call_math(self, name: str, dtype: DType, args: list[str]) -> str:
         """Call an elementary function: our own, or that of the C library."""

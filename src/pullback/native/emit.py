@@ -22,6 +22,7 @@ from pullback.native.loops import (
     Reduce,
     Store,
     loads_of,
+    operations,
 )
 from pullback.native.scalar import SCALARS
 from pullback.native.steps import Tiles
@@ -31,6 +32,9 @@ COUNT = np.dtype(np.int64)
 BLOCK = 4096
 """How many numbers of a float32 sum are added up before they join the others (cf. Higham, "The
 accuracy of floating point summation", 1993)."""
+ROWS, LIGHT = 8, 16
+"""How many rows are added up before their sum joins one in memory, where no more than so many
+expressions make an element: then it is memory that takes the time."""
 START: dict[str, Any] = {
     "sum": 0, "prod": 1, "any": False, "all": True, "max": -np.inf, "min": np.inf,
 }  # fmt: skip
@@ -62,11 +66,19 @@ class BodyWriter:
         value = code.cast(self.value(s.value), s.value.dtype, dtype)
         gathers = s.gathers if isinstance(s, Store) else ()
         place = self._moved(self.offset(s.offset), gathers)
-        pointer = code.element(dtype, self.pointers[s.buffer, 0], place)
-        if isinstance(s, Reduce) or s.add:
-            kind = s.combine if isinstance(s, Reduce) else "sum"
-            value = combine(code, kind, dtype, code.load(dtype, pointer), value)
-        code.store(dtype, value, pointer)
+        if isinstance(s, Reduce):
+            self.merge(s.combine, s.buffer, place, value)
+        elif s.add:
+            self.merge("sum", s.buffer, place, value)
+        else:
+            self.put(s.buffer, place, value)
+
+    def merge(self, kind: str, buffer: Buffer, place: str, value: str) -> None:
+        """Combine a value with an element of a buffer."""
+        before = self.code.load(
+            buffer.dtype, self.code.element(buffer.dtype, self.pointers[buffer, 0], place)
+        )
+        self.put(buffer, place, combine(self.code, kind, buffer.dtype, before, value))
 
     def base(self, buffer: Buffer, place: Affine) -> tuple[str, Affine]:
         """Return the pointer that a place counts from, and what is left to count."""
@@ -158,29 +170,70 @@ class KernelWriter(BodyWriter):
 
     def _level(self, depth: int, registers: dict[Reduce, str]) -> None:
         """Write the loops from `depth` on."""
-        code = self.code
+        code, sizes = self.code, self.kernel.sizes
         mine = [s for s in registers if len(s.kept) == depth]
         for s in mine:
-            t = type_of(s.buffer.dtype)
-            code.line(f"store {t} {start_of(s)}, ptr {registers[s]}")
-        if depth + 1 == len(self.kernel.sizes):
+            self._start(s, registers[s])
+        if depth + 2 == len(sizes) and self._adds_rows():
+            self._rows(registers)
+        elif depth + 1 == len(sizes):
             self._innermost(registers)
-        elif depth < len(self.kernel.sizes):
-            with code.loop(self.kernel.sizes[depth]) as counter:
+        elif depth < len(sizes):
+            with code.loop(sizes[depth]) as counter:
                 self.counters.append(counter)
                 self._level(depth + 1, registers)
                 self.counters.pop()
         else:
-            self.known, self.offsets = {}, {}
-            for statement in self.kernel.body:
-                if isinstance(statement, Reduce) and statement in registers:
-                    self._accumulate(statement, registers[statement])
-                else:
-                    self.statement(statement)
+            self._turn(registers)
         for s in mine:
-            t = type_of(s.buffer.dtype)
-            total = code.let(f"load {t}, ptr {registers[s]}")
-            self.put(s.buffer, self.offset(s.offset), total)
+            self.put(s.buffer, self.offset(s.offset), self._total(s, registers[s]))
+
+    def _turn(self, registers: dict[Reduce, str]) -> None:
+        """Write the body, once."""
+        self.known, self.offsets = {}, {}
+        for statement in self.kernel.body:
+            if isinstance(statement, Reduce) and statement in registers:
+                self._accumulate(statement, registers[statement])
+            else:
+                self.statement(statement)
+
+    def _adds_rows(self) -> bool:
+        """Whether rows are combined to one in memory, with so little work that memory is slow."""
+        last = len(self.kernel.sizes) - 1
+        reduces = [s for s in self.kernel.body if isinstance(s, Reduce)]
+        return (
+            any(_adds_rows(s, last) for s in reduces)
+            and not any(in_register(s) and len(s.kept) == last for s in reduces)
+            and operations(self.kernel.body) <= LIGHT
+        )
+
+    def _rows(self, registers: dict[Reduce, str]) -> None:
+        """Write the last two loops, several rows at a time."""
+        code, (count, length) = self.code, self.kernel.sizes[-2:]
+        parts = {
+            s: code.variable(s.buffer.dtype) for s in self.kernel.body
+            if isinstance(s, Reduce) and _adds_rows(s, len(self.kernel.sizes) - 1)
+        }  # fmt: skip
+
+        def turns(start: str, rows: int) -> None:
+            with code.loop(length) as column:
+                for s, part in parts.items():
+                    self._start(s, part)
+                for k in range(rows):
+                    self.counters += code.let(f"add nuw nsw i64 {start}, {k}"), column
+                    self._turn(registers | parts)
+                    del self.counters[-2:]
+                self.counters += start, column
+                for s, part in parts.items():
+                    self.merge(s.combine, s.buffer, self.offset(s.offset), self._total(s, part))
+                del self.counters[-2:]
+
+        groups, rest = divmod(count, ROWS)
+        if groups:
+            with code.loop(groups) as group:
+                turns(code.let(f"mul nuw nsw i64 {group}, {ROWS}"), ROWS)
+        if rest:
+            turns(str(groups * ROWS), rest)
 
     def _innermost(self, registers: dict[Reduce, str]) -> None:
         """Write the last loop; what it adds to a long sum is summed up apart, in blocks."""
@@ -194,13 +247,13 @@ class KernelWriter(BodyWriter):
 
         def turns(start: str, count: int) -> None:
             for s, part in parts.items():
-                code.line(f"store float {start_of(s)}, ptr {part}")
+                self._start(s, part)
             with code.loop(count) as counter:
                 self.counters.append(code.let(f"add nuw nsw i64 {start}, {counter}"))
                 self._level(len(sizes), registers | parts)
                 self.counters.pop()
             for s, part in parts.items():
-                self._combine(s, registers[s], code.let(f"load float, ptr {part}"))
+                self._combine(s, registers[s], self._total(s, part))
 
         blocks, rest = divmod(sizes[-1], BLOCK) if parts else (0, sizes[-1])
         if blocks:
@@ -214,10 +267,15 @@ class KernelWriter(BodyWriter):
         self._combine(s, register, value)
 
     def _combine(self, s: Reduce, register: str, value: str) -> None:
-        code, dtype = self.code, s.buffer.dtype
-        so_far = code.let(f"load {type_of(dtype)}, ptr {register}")
-        total = combine(code, s.combine, dtype, so_far, value)
-        code.line(f"store {type_of(dtype)} {total}, ptr {register}")
+        dtype = s.buffer.dtype
+        total = combine(self.code, s.combine, dtype, self._total(s, register), value)
+        self.code.line(f"store {type_of(dtype)} {total}, ptr {register}")
+
+    def _start(self, s: Reduce, register: str) -> None:
+        self.code.line(f"store {type_of(s.buffer.dtype)} {start_of(s)}, ptr {register}")
+
+    def _total(self, s: Reduce, register: str) -> str:
+        return self.code.let(f"load {type_of(s.buffer.dtype)}, ptr {register}")
 
 
 def has_gathers(body: Sequence[Store | Reduce]) -> bool:
@@ -257,6 +315,11 @@ def in_register(s: Reduce) -> bool:
     return s.kept == tuple(range(len(s.kept)))
 
 
+def _adds_rows(s: Reduce, last: int) -> bool:
+    """Whether the loop around the last one is combined, and the last one is not."""
+    return last in s.kept and last - 1 not in s.kept
+
+
 def start_of(s: Reduce) -> str:
     """Return what a reduction begins with."""
     dtype, value = s.buffer.dtype, START[s.combine]
@@ -273,8 +336,10 @@ def combine(code: Code, name: str, dtype: DType, x: str, y: str) -> str:
     t = type_of(dtype)
     if dtype.kind == "b":
         return code.let(f"{'or' if name in ('any', 'sum', 'max') else 'and'} {t} {x}, {y}")
+    if name in ("max", "min") and dtype.kind == "f":
+        return code.intrinsic(f"{name}imum", dtype, [x, y], "nsz ")
     if name in ("max", "min"):
-        return SCALARS["maximum" if name == "max" else "minimum"](code, dtype, [x, y])
+        return SCALARS[f"{name}imum"](code, dtype, [x, y])
     if dtype.kind == "f":
         operation = "fadd" if name == "sum" else "fmul"
         return code.let(f"{operation} reassoc contract nsz {t} {x}, {y}")

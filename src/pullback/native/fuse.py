@@ -15,6 +15,7 @@ from pullback.native.loops import (
     identity,
     linear,
     loads_of,
+    operations,
 )
 from pullback.native.steps import Step
 
@@ -62,7 +63,7 @@ def _grouped(units: Sequence[Unit]) -> list[list[Unit]]:
                     number, maker = made[buffer]
                     earliest = max(earliest, number + (not _is_aligned(maker, unit, load)))
         same = over.setdefault(unit.sizes, []) if unit.fusible else []
-        work = _operations(unit) if unit.fusible else 0
+        work = sum(operations(k.body) for k in unit.steps if isinstance(k, Kernel))
         free = (g for g in same[bisect_left(same, earliest) :] if size[g] + work <= MOST_OPERATIONS)
         home = next(free, len(groups))
         if home == len(groups):
@@ -75,17 +76,6 @@ def _grouped(units: Sequence[Unit]) -> list[list[Unit]]:
             for buffer in step.written():
                 made[buffer] = home, unit
     return groups
-
-
-def _operations(unit: Unit) -> int:
-    seen: set[Any] = set()
-    pending: list[Any] = [s.value for step in unit.steps for s in getattr(step, "body", ())]
-    while pending:
-        expr = pending.pop()
-        if expr not in seen:
-            seen.add(expr)
-            pending.extend(getattr(expr, "args", ()))
-    return len(seen)
 
 
 def _is_aligned(maker: Unit, unit: Unit, load: Load | None) -> bool:

@@ -232,6 +232,18 @@ def loads_of(statement: Statement) -> Iterator[Load]:
             pending.extend(expr.args)
 
 
+def operations(body: Sequence[Statement]) -> int:
+    """Return how many expressions the statements are made of."""
+    seen: set[Any] = set()
+    pending: list[Any] = [s.value for s in body]
+    while pending:
+        expr = pending.pop()
+        if expr not in seen:
+            seen.add(expr)
+            pending.extend(getattr(expr, "args", ()))
+    return len(seen)
+
+
 def literal(value: Any, dtype: Any) -> Number:
     """Return the literal `value` in `dtype`."""
     kind = np.dtype(dtype)
