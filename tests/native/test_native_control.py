@@ -55,9 +55,7 @@ def test_carries_that_change_places_do_not_overwrite_each_other(length):
         return (b, a + b, fixed), a
 
     compiled = agree(lambda x: pb.scan(step, (x, x + 1, x * 2), None, length=length), XS[0])
-    assert (
-        "carry carry[2] -> carry[2] in" in compiled.loops
-    )  # what stays as it is, stays where it is
+    assert "carry carry[2] -> carry[2] in" in compiled.loops  # stays where it is
 
 
 def test_a_carry_is_changed_in_place_where_nothing_reads_it_later():

@@ -21,15 +21,25 @@ from pullback.native.code import Code, Module
 TUPLE_ITEMS, OBJECT_TYPE = 24, 8
 DATA, NDIM, DIMENSIONS, DESCRIPTION, FLAGS = 16, 24, 32, 56, 64
 WANTED_FLAGS = 0x0001 | 0x0100  # C order, aligned
+WRITEABLE = 0x0400
+OVERLAP = -2
 
 
 def write(
-    module: Module, name: str, avals: Sequence[Aval], first_slot: int, slot_of: Callable[[Any], int]
+    module: Module,
+    name: str,
+    avals: Sequence[Aval],
+    first_slot: int,
+    slot_of: Callable[[Any], int],
+    arguments: int = 0,
+    donated: Sequence[int] = (),
 ) -> None:
     """Write the function `name(tuple, table)`; it returns 0, or -1 where an array does not fit.
 
     `slot_of(x)` is the entry of the table that holds the address of a Python object: addresses
-    differ from process to process, and the code must not.
+    differ from process to process, and the code must not. Arrays at positions `donated` must be
+    writeable; where one lies in the memory of another of the first `arguments` arrays, the function
+    returns OVERLAP.
     """
     code = Code(module, name, "ptr %arrays, ptr %table", "i32")
     known: dict[Any, str] = {}
@@ -46,17 +56,57 @@ def write(
         _check(code, "ptr", _load(code, "ptr", item, OBJECT_TYPE), address(np.ndarray))
         _check(code, "ptr", _load(code, "ptr", item, DESCRIPTION), address(aval.dtype))
         _check(code, "i32", _load(code, "i32", item, NDIM), str(aval.ndim))
-        flags = code.let(f"and i32 {_load(code, 'i32', item, FLAGS)}, {WANTED_FLAGS}")
-        _check(code, "i32", flags, str(WANTED_FLAGS))
+        wanted = WANTED_FLAGS | WRITEABLE * (k in donated)
+        flags = code.let(f"and i32 {_load(code, 'i32', item, FLAGS)}, {wanted}")
+        _check(code, "i32", flags, str(wanted))
         if aval.ndim:
             dimensions = _load(code, "ptr", item, DIMENSIONS)
             for axis, n in enumerate(aval.shape):
                 _check(code, "i64", _load(code, "i64", dimensions, 8 * axis), str(n))
         slot = code.let(f"getelementptr inbounds ptr, ptr %table, i64 {first_slot + k}")
         code.line(f"store ptr {_load(code, 'ptr', item, DATA)}, ptr {slot}")
+    if donated:
+        _check_overlaps(code, avals[:arguments], first_slot, donated)
     code.line("ret i32 0")
     code.begin("misfit")
     code.finish("ret i32 -1")
+
+
+def _check_overlaps(
+    code: Code, avals: Sequence[Aval], first_slot: int, donated: Sequence[int]
+) -> None:
+    """Write the search for an array in the memory of a donated one; it returns OVERLAP if found."""
+    tables = {"sizes": [a.size * a.dtype.itemsize for a in avals], "donated": donated}
+    for name, numbers in tables.items():
+        values = ", ".join(f"i64 {n}" for n in numbers)
+        text = f"@{name} = private constant [{len(numbers)} x i64] [{values}]"
+        code.module.declare(f"@{name}", text)
+
+    def entry(table: str, k: str) -> str:
+        return code.let(f"load i64, ptr {code.let(f'getelementptr i64, ptr {table}, i64 {k}')}")
+
+    def span(k: str) -> tuple[str, str]:
+        start = entry("%table", code.let(f"add i64 {k}, {first_slot}"))
+        return start, code.let(f"add i64 {start}, {entry('@sizes', k)}")
+
+    def compare(k: str, j: str, found: str) -> str:
+        (start, end), (other, other_end) = span(k), span(j)
+        before = code.let(f"icmp ult i64 {start}, {other_end}")
+        after = code.let(f"icmp ult i64 {other}, {end}")
+        both = code.let(f"and i1 {before}, {after}")
+        apart = code.let(f"icmp ne i64 {k}, {j}")
+        return code.let(f"or i1 {found}, {code.let(f'and i1 {both}, {apart}')}")
+
+    def row(a: str, found: list[str]) -> list[str]:
+        k = entry("@donated", a)
+        return code.fold(len(avals), "i1", found, lambda j, so_far: [compare(k, j, so_far[0])])
+
+    (found,) = code.fold(len(donated), "i1", ["false"], row)
+    alone, overlap = code.label("alone"), code.label("overlap")
+    code.line(f"br i1 {found}, label %{overlap}, label %{alone}")
+    code.begin(overlap)
+    code.line(f"ret i32 {OVERLAP}")
+    code.begin(alone)
 
 
 def _load(code: Code, type_: str, base: str, offset: int) -> str:

@@ -24,10 +24,16 @@ class Compiled:
     `graph`, `loops`, `llvm` and `asm` show the stages of the signature called last.
     """
 
-    def __init__(self, function: Callable[..., Any], static_argnums: Sequence[int]) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        static_argnums: Sequence[int],
+        donate_argnums: Sequence[int],
+    ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.static_argnums = tuple(static_argnums)
+        self.donate_argnums = tuple(donate_argnums)
         self._programs: dict[Any, tuple[Any, pytree.Structure]] = {}
         self._last: Any = None
         self._quick: Callable[[tuple[Any, ...]], Any] = _nothing
@@ -155,7 +161,21 @@ class Compiled:
         graph = simplify(trace(flat, *args, *[kwargs[name] for name in names]))
         for node, name in zip(graph.arguments, self._names(args, kwargs), strict=True):
             node.name = name
-        return NativeProgram(graph), graph.out_tree
+        return NativeProgram(graph, self._donated(args, len(fixed))), graph.out_tree
+
+    def _donated(self, args: Sequence[Any], fixed: int) -> list[int]:
+        """Return the positions of the donated arrays among all."""
+        count = len(args) + fixed
+        positions = {p % count for p in self.donate_argnums if -count <= p < count}
+        moving = [p for p in range(count) if p not in {s % count for s in self.static_argnums}]
+        found: list[int] = []
+        start = 0
+        for p, arg in zip(moving, args, strict=True):
+            leaves = len(pytree.leaves(arg))
+            if p in positions:
+                found += range(start, start + leaves)
+            start += leaves
+        return found
 
     def _names(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[str]:
         """Return the name of each array by the parameter it belongs to."""
@@ -190,7 +210,10 @@ def _signature(x: Any) -> Any:
 
 
 def compile(
-    function: Callable[..., Any] | None = None, *, static_argnums: int | Sequence[int] = ()
+    function: Callable[..., Any] | None = None,
+    *,
+    static_argnums: int | Sequence[int] = (),
+    donate_argnums: int | Sequence[int] = (),
 ) -> Any:
     """Return `function` as machine code for this processor; also a decorator.
 
@@ -200,8 +223,11 @@ def compile(
     that the compiler has no loops for run through NumPy, and `report()` lists them. Arguments are
     read in any memory order; results are new arrays. Inside another transformation (grad, vmap,
     trace) the function takes part uncompiled: compile the outermost one.
+
+    Arrays at `donate_argnums` are given away: a result of the same shape and dtype may be written
+    into one of them, and then that very array is the result (`report()` tells how many are).
     Raises TracerError where the function needs a value as a Python number, IndexError where an
-    index is out of range.
+    index is out of range, ConfigError where a donated array shares memory with another argument.
 
     >>> import numpy as np, pullback as pb
     >>> @pb.compile
@@ -211,8 +237,20 @@ def compile(
     np.float64(5.0)
     >>> pb.compile(pb.grad(energy))(np.array([1.0, 2.0]), 2.0)
     array([2., 4.])
+    >>> move = pb.compile(lambda x, v: x + 0.1 * v, donate_argnums=0)
+    >>> x = np.zeros(2)
+    >>> move(x, np.ones(2)) is x
+    True
     """
-    numbers = (static_argnums,) if isinstance(static_argnums, int) else tuple(static_argnums)
+    static, donated = (
+        (numbers,) if isinstance(numbers, int) else tuple(numbers)
+        for numbers in (static_argnums, donate_argnums)
+    )
+    if set(static) & set(donated):
+        raise ConfigError(
+            f"donate_argnums: {donated} has positions of static_argnums {static}; values that the "
+            "function is compiled for cannot be overwritten"
+        )
     if function is None:
-        return lambda f: Compiled(f, numbers)
-    return Compiled(function, numbers)
+        return lambda f: Compiled(f, static, donated)
+    return Compiled(function, static, donated)

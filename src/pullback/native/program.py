@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core.aval import Aval
+from pullback.core.errors import ConfigError
 from pullback.core.graph import Graph
 from pullback.native import binding, blas, cache, memory
 from pullback.native.assembly import ARENA, ERROR, FIRST, Assembly
@@ -23,16 +24,25 @@ from pullback.native.vectormath import define_used
 
 
 class NativeProgram:
-    """Runs a graph as machine code; safe to call from several threads at once."""
+    """Runs a graph as machine code; safe to call from several threads at once.
 
-    def __init__(self, graph: Graph) -> None:
+    Of the arguments at the positions `donated`, the memory becomes that of results of the same
+    shape and dtype, where no step needs the old value after the new one is written.
+    """
+
+    def __init__(self, graph: Graph, donated: Sequence[int] = ()) -> None:
         self.graph = graph
         self.lowered: Lowered = lower(graph)
-        self.block = prepare(self.lowered.steps, self.lowered.arguments, self.lowered.results)
-        self.steps, self.plan = self.block.steps, self.block.plan
-        own = [(n, b) for n, b in self._results() if b.kind == "result"]
+        pairs = self._pairs(donated)
+        block = prepare(self.lowered.steps, self.lowered.arguments, self.lowered.results, pairs)
+        self.steps, self.plan, self.results = block.steps, block.plan, block.results
+        own = [
+            (node, b) for node, b in zip(graph.results, self.results, strict=True)
+            if b.kind == "result"
+        ]  # fmt: skip
         self.made = [(node.shape, node.dtype) for node, _ in own]
         self.slots = self._number_slots([b for _, b in own])
+        self.donated = [k for k, b in enumerate(self.lowered.arguments) if b in self.results]
         self.constants = {
             b: np.ascontiguousarray(b.value) for b in self.slots if b.kind == "constant"
         }
@@ -41,8 +51,9 @@ class NativeProgram:
         self._code = Loaded(_object_file(self.llvm))
         call = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
         self.segments = [call(self._code.address(s)) if isinstance(s, str) else s for s in names]
-        alone = len(own) == len(self.lowered.results) and all(isinstance(s, str) for s in names)
-        self.whole = (self.segments or [lambda table: None])[0] if alone else None
+        native = all(isinstance(s, str) for s in names)
+        self.whole = (self.segments or [lambda table: None])[0] if native else None
+        self.places = [self.slots[b] - FIRST for b in self.results] if native else []
         self.bind = binding.function(self._code.address("bind")) if binding.supported() else None
         self._pool: list[_Frame] = []
 
@@ -63,8 +74,20 @@ class NativeProgram:
         self._pool.append(frame)
         return results
 
-    def _results(self) -> list[tuple[Any, Buffer]]:
-        return list(zip(self.graph.results, self.lowered.results, strict=True))
+    def _pairs(self, donated: Sequence[int]) -> list[tuple[Buffer, Buffer]]:
+        """Pair donated arguments with results of their kind, in order."""
+        free = {b: node for b, node in zip(self.lowered.results, self.graph.results, strict=True)
+                if b.kind == "result"}  # fmt: skip
+        pairs = []
+        for k in donated:
+            argument, aval = self.lowered.arguments[k], self.graph.arguments[k].aval
+            kind = aval.shape, aval.dtype
+            fitting = (b for b, node in free.items() if (node.shape, node.dtype) == kind)
+            result = next(fitting, None) if aval.ndim else None
+            if result is not None:
+                del free[result]
+                pairs.append((argument, result))
+        return pairs
 
     def _number_slots(self, made: list[Buffer]) -> dict[Buffer, int]:
         """Give each buffer outside of the arena its place in the table of pointers."""
@@ -84,8 +107,9 @@ class NativeProgram:
                 segments.append(f"run{len(segments)}")
                 assembly.function(segments[-1], list(steps), self.plan)
         signature = [node.aval for node in self.graph.arguments]
+        arguments = len(signature)
         signature += [Aval(shape, dtype) for shape, dtype in self.made]
-        binding.write(module, "bind", signature, FIRST, self._slot_of)
+        binding.write(module, "bind", signature, FIRST, self._slot_of, arguments, self.donated)
         define_used(module)
         module.declarations["attributes"] = (
             'attributes #0 = { nounwind "prefer-vector-width"="512" }\n'
@@ -130,21 +154,16 @@ class _Frame:
         program = self.program
         made = tuple([np.empty(shape, dtype) for shape, dtype in program.made])
         arrays = leaves + made
-        if program.bind is None or program.bind(arrays, self.pointer):
-            if not converted:
+        misfit = program.bind is None or program.bind(arrays, self.pointer)
+        if misfit:
+            if not converted and misfit != binding.OVERLAP:
                 return None
-            avals = [node.aval for node in program.graph.arguments]
-            arrays = (
-                tuple(
-                    np.require(x, a.dtype, ["C", "A"]) for x, a in zip(leaves, avals, strict=True)
-                )
-                + made
-            )
+            arrays = self._converted(leaves) + made
             for k, array in enumerate(arrays, FIRST):
                 self.table[k] = array.ctypes.data
         if program.whole is not None:
             program.whole(self.pointer)
-            results = list(made)
+            results = [arrays[k] for k in program.places]
         else:
             held = dict(zip(program.slots, arrays, strict=False))
             for segment in program.segments:
@@ -152,7 +171,7 @@ class _Frame:
                     self._interpret(segment, held)
                 else:
                     segment(self.pointer)
-            results = [held[buffer] for buffer in program.lowered.results]
+            results = [held[buffer] for buffer in program.results]
         if self.error[0]:
             self.error[0] = 0
             raise IndexError(
@@ -160,6 +179,24 @@ class _Frame:
                 "pb.compile to see where"
             )
         return [x if x.shape else x[()] for x in results]
+
+    def _converted(self, leaves: Sequence[Any]) -> tuple[Any, ...]:
+        """Return arrays as the program needs them; those that fit are the very same."""
+        arguments = self.program.graph.arguments
+        wanted = [["C", "A", *"W" * (k in self.program.donated)] for k in range(len(arguments))]
+        arrays = tuple(
+            np.require(x, node.aval.dtype, flags)
+            for x, node, flags in zip(leaves, arguments, wanted, strict=True)
+        )
+        for k in self.program.donated:
+            for j, other in enumerate(arrays):
+                if j != k and np.may_share_memory(arrays[k], other):
+                    names = arguments[k].name, arguments[j].name
+                    raise ConfigError(
+                        f"{self.program.graph.name}: argument {names[0]!r} is donated, so that it "
+                        f"is overwritten, but {names[1]!r} lies in the same memory; pass a copy"
+                    )
+        return arrays
 
     def _interpret(self, step: Python, held: dict[Buffer, Any]) -> None:
         args = [self._view(b, held).reshape(shape)[()] for b, shape in step.inputs]

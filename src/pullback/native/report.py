@@ -4,32 +4,62 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pullback.native.loops import Apply, Expr, Kernel
-from pullback.native.steps import Matmul, Python, Tiles
+from pullback.native.steps import Choice, Loop, Matmul, Python, Step, Tiles
 
 
 def report(program: Any) -> str:
     """Return the figures of a compiled program: operations, loops, work, memory, fallbacks."""
-    graph, steps = program.graph, program.steps
-    kernels = [s for s in steps if isinstance(s, Kernel)]
-    products: list[Matmul | Tiles] = [s for s in steps if isinstance(s, Matmul)]
-    tiles: list[Matmul | Tiles] = [s for s in steps if isinstance(s, Tiles)]
-    fallbacks = Counter(s.node.op.name for s in steps if isinstance(s, Python))
-    bodies = [Kernel(s.sizes, s.body) for s in steps if isinstance(s, Tiles)]
-    work = sum(map(_kernel_work, kernels + bodies)) + sum(map(_product_work, products + tiles))
+    graph = program.graph
+    steps = list(_with_turns(program.steps, 1))
+    count = Counter(type(s) for s, _ in steps)
+    fallbacks = Counter(s.node.op.name for s, _ in steps if isinstance(s, Python))
+    work = sum(turns * _work(s) for s, turns in steps)
+    at_least = "at least " if any(getattr(s, "condition", None) for s, _ in steps) else ""
     outside = sum(b.nbytes for b in program.slots)
     lines = [
         f"{graph.name}: {sum(n.op is not None for n in graph.nodes)} operations",
-        f"  loops       {len(kernels)}",
-        f"  products    {len(tiles)} of matrices, and {len(products)} by a library",
-        f"  work        {work:,} floating-point operations",
+        f"  loops       {count[Kernel]}{_around(count)}",
+        f"  products    {count[Tiles]} of matrices, and {count[Matmul]} by a library",
+        f"  work        {at_least}{work:,} floating-point operations",
         f"  memory      {program.plan.size:,} bytes of temporaries, {outside:,} bytes in and out",
     ]
+    if program.donated:
+        lines.append(f"  donated     {len(program.donated)} arrays, changed in place")
     names = ", ".join(f"{name} ({n})" if n > 1 else name for name, n in sorted(fallbacks.items()))
     lines.append(f"  by NumPy    {names or 'nothing'}")
     return "\n".join(lines)
+
+
+def _around(count: Counter[Any]) -> str:
+    parts = [f"{count[Loop]} around steps" * bool(count[Loop]),
+             f"{count[Choice]} choices" * bool(count[Choice])]  # fmt: skip
+    return "".join(f", and {part}" for part in parts if part)
+
+
+def _with_turns(steps: Iterable[Step], turns: int) -> Iterator[tuple[Step, int]]:
+    """Yield every step, also inside others, and how often it runs: once if nobody can tell."""
+    for step in steps:
+        yield step, turns
+        if isinstance(step, Loop):
+            known = step.length if step.condition is None and step.length is not None else 1
+            yield from _with_turns(step.body.steps, turns * known)
+            if step.condition is not None:
+                yield from _with_turns(step.condition.steps, turns)
+        elif isinstance(step, Choice):
+            for branch in step.branches:
+                yield from _with_turns(branch.steps, turns)
+
+
+def _work(step: Step) -> int:
+    if isinstance(step, Kernel):
+        return _kernel_work(step)
+    if isinstance(step, Tiles):
+        return _product_work(step) + _kernel_work(Kernel(step.sizes, step.body))
+    return _product_work(step) if isinstance(step, Matmul) else 0
 
 
 def _kernel_work(kernel: Kernel) -> int:
