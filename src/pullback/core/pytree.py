@@ -118,6 +118,43 @@ def spread_prefix(prefix: Any, tree: Any, name: str) -> list[Any]:
     return [entry for entry, leaf in zip(spread, below, strict=True) if leaf is not None]
 
 
+def is_leaf(node: Any) -> bool:
+    """Return whether `node` is no container.
+
+    >>> is_leaf(3), is_leaf([3]), is_leaf(None)
+    (True, False, False)
+    """
+    return optree.tree_is_leaf(node, namespace=NAMESPACE)
+
+
+def children(node: Any) -> list[Any]:
+    """Return what the container `node` holds itself; nothing for a leaf.
+
+    >>> children({"b": [1, 2], "a": 3})
+    [3, [1, 2]]
+    """
+    if is_leaf(node):
+        return []
+    return list(optree.tree_flatten_one_level(node, namespace=NAMESPACE).children)
+
+
+def select(first: Any, second: Any) -> Any:
+    """Return the tree that has the leaves of `first`, and those of `second` where it has None.
+
+    Raises TreeError where they do not fit together.
+
+    >>> select({"a": None, "b": 2}, {"a": 1, "b": None})
+    {'a': 1, 'b': 2}
+    """
+    options: Any = {"none_is_leaf": True, "namespace": NAMESPACE}
+    left, wanted = optree.tree_flatten(first, **options)
+    right, got = optree.tree_flatten(second, **options)
+    if got != wanted:
+        raise TreeError(f"the second tree is no complement of the first: {got} against {wanted}")
+    chosen = [b if a is None else a for a, b in zip(left, right, strict=True)]
+    return optree.tree_unflatten(wanted, chosen)
+
+
 def register(
     cls: type[Any],
     flatten: Callable[[Any], tuple[Iterable[Any], Any, Iterable[Any]]],

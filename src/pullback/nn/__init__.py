@@ -15,6 +15,7 @@ from pullback.nn.activations import (
     softplus,
     tanh,
 )
+from pullback.nn.dropout import Dropout, dropout
 from pullback.nn.init import INITIALISERS, Initialiser
 from pullback.nn.layers import Linear, Sequential, mlp
 from pullback.nn.losses import (
@@ -27,18 +28,27 @@ from pullback.nn.losses import (
     softmax_cross_entropy,
     squared_error,
 )
-from pullback.nn.module import Module, replace, static
+from pullback.nn.module import Module, replace, state, static
+from pullback.nn.norm import BatchNorm, GroupNorm, LayerNorm, RMSNorm
+from pullback.nn.stateful import combine, partition, training_call
 
 __all__ = [
     "ACTIVATIONS",
     "INITIALISERS",
     "LOSSES",
     "Activation",
+    "BatchNorm",
+    "Dropout",
+    "GroupNorm",
     "Initialiser",
+    "LayerNorm",
     "Linear",
     "Module",
+    "RMSNorm",
     "Sequential",
     "binary_cross_entropy",
+    "combine",
+    "dropout",
     "gelu",
     "huber",
     "identity",
@@ -48,6 +58,7 @@ __all__ = [
     "leaky_relu",
     "mean_squared_error",
     "mlp",
+    "partition",
     "relu",
     "replace",
     "sigmoid",
@@ -55,6 +66,8 @@ __all__ = [
     "softmax_cross_entropy",
     "softplus",
     "squared_error",
+    "state",
     "static",
     "tanh",
+    "training_call",
 ]

@@ -14,6 +14,7 @@ from pullback.nn import init as initialisers
 from pullback.nn.activations import Activation
 from pullback.nn.init import Initialiser
 from pullback.nn.module import Module
+from pullback.nn.shapes import within
 from pullback.numpy.random import Key
 
 RECTIFIERS = ("relu", "leaky_relu", "gelu", "softplus")
@@ -106,10 +107,8 @@ class Sequential(Module):
     def __call__(self, x: Any) -> Any:
         """Return the output of the last layer."""
         for i, layer in enumerate(self.layers):
-            try:
+            with within(f"layers[{i}]"):
                 x = layer(x)
-            except ShapeError as error:
-                raise ShapeError(f"layers[{i}]: {error}") from error
         return x
 
     def __getitem__(self, i: int) -> Any:

@@ -17,6 +17,8 @@ from pullback.core.errors import ConfigError
 M = TypeVar("M", bound="Module")
 
 _LINE = 80
+_OPEN = "_open"
+"""The attribute of modules that `training_call` works on."""
 
 
 def static(default: Any = dataclasses.MISSING) -> Any:
@@ -36,7 +38,26 @@ def static(default: Any = dataclasses.MISSING) -> Any:
     return dataclasses.field(default=default, metadata={"static": True})
 
 
-@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(static,))
+def state(default: Any = dataclasses.MISSING) -> Any:
+    """Declare a field that training changes, but not by gradients: running statistics, a key.
+
+    `partition` sets such fields apart from the parameters; `training_call` returns them changed.
+
+    >>> import numpy as np
+    >>> from pullback.nn import training_call
+    >>> class Counter(Module):
+    ...     calls: np.ndarray = state()
+    ...     def __call__(self, x):
+    ...         self.remember(calls=self.calls + 1)
+    ...         return x
+    >>> outputs, after = training_call(Counter(np.array([0])), 3.0)
+    >>> outputs, after.calls
+    (3.0, array([1]))
+    """
+    return dataclasses.field(default=default, metadata={"state": True})
+
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(static, state))
 class Module:
     """Base of all layers and models: subclass it with annotated fields, as for a dataclass.
 
@@ -60,6 +81,16 @@ class Module:
         super().__init_subclass__(**options)
         dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
         _register(cls)
+
+    @property
+    def training(self) -> bool:
+        """Whether the call in progress is one of `training_call`."""
+        return _OPEN in self.__dict__
+
+    def remember(self, **changes: Any) -> None:
+        """Set state fields to what `training_call` is to return; outside of it do nothing."""
+        if self.training:
+            self.__dict__.update(changes)
 
     def __repr__(self) -> str:
         return _call_text(
@@ -86,6 +117,33 @@ def replace(module: M, **changes: Any) -> M:
                 f"{type(module).__name__} has no field {name!r}; its fields are {', '.join(known)}."
             )
     return type(module)(**{name: getattr(module, name) for name in known} | changes)
+
+
+def opened(tree: Any) -> Any:
+    """Return a copy of a model whose modules are in training and may change their state."""
+    copy = pytree.map(lambda leaf: leaf, tree)
+    pending: list[Any] = [copy]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Module):
+            node.__dict__[_OPEN] = True
+        pending.extend(pytree.children(node))
+    return copy
+
+
+def is_state(tree: Any) -> list[bool]:
+    """Return for each leaf of a model, in order, whether it lies in a state field."""
+    if pytree.is_leaf(tree):
+        return [False]
+    children = pytree.children(tree)
+    if not isinstance(tree, Module):
+        return [mark for child in children for mark in is_state(child)]
+    marks = []
+    fields = [field for field in _fields(tree) if not field.metadata.get("static")]
+    for field, child in zip(fields, children, strict=True):
+        inner = is_state(child)
+        marks += [True] * len(inner) if field.metadata.get("state") else inner
+    return marks
 
 
 def _fields(module: Any) -> tuple[dataclasses.Field[Any], ...]:
