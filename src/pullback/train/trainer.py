@@ -20,7 +20,8 @@ from pullback.core.errors import (
 )
 from pullback.core.graph import Graph
 from pullback.core.tracing import trace
-from pullback.nn.losses import LOSSES, l2_penalty
+from pullback.nn.losses import LOSSES
+from pullback.nn.stateful import partition
 from pullback.numpy import random
 from pullback.optim.optimizer import Optimizer
 from pullback.passes import simplify
@@ -29,7 +30,7 @@ from pullback.train.callbacks import Callback, Row
 from pullback.train.curves import draw
 from pullback.train.dataset import Dataset
 from pullback.train.metrics import METRICS
-from pullback.transform.reverse import value_and_grad
+from pullback.train.step import make_step
 
 Loss = Callable[[Any, Any], Any]
 EVALUATION_ROWS = 4096
@@ -72,7 +73,8 @@ class Trainer:
             raise ConfigError(f"l2: expected a finite number of 0 or more, got {l2}")
         self.l2 = l2
         self.compiled = compiled
-        self.state = optimizer.init(model)
+        self.state = optimizer.init(partition(model)[0])
+        self._update = make_step(self.loss, optimizer, l2)
         self.history: list[Row] = []
         self._steps: dict[Any, Graph] = {}
         self._forwards: dict[Any, Graph] = {}
@@ -248,16 +250,6 @@ class Trainer:
                 graph.run_by(NativeProgram)
             self._steps[key] = graph
         return graph
-
-    def _update(self, model: Any, state: Any, x: Any, t: Any) -> Any:
-        """One step as a pure function: the new model, the new state, the loss of the data."""
-
-        def objective(model: Any) -> Any:
-            loss = self.loss(model(x), t)
-            return (loss + self.l2 * l2_penalty(model) if self.l2 else loss), loss
-
-        (_, loss), gradient = value_and_grad(objective, has_aux=True)(model)
-        return *self.optimizer.update(gradient, state, model), loss
 
     def _forward(self, x: Any) -> Any:
         key = (x.shape, x.dtype)
