@@ -7,9 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from pullback.core.aval import DType
 
 _FLOATS = {4: "float", 8: "double"}
+BOOL = np.dtype(bool)
 
 
 def type_of(dtype: DType) -> str:
@@ -45,13 +48,18 @@ def number(value: Any, dtype: DType) -> str:
     return str(int(value))
 
 
+def vector_type(type_: str, lanes: int) -> str:
+    """Return LLVM's type of `lanes` values side by side; of one value, its own type."""
+    return f"<{lanes} x {type_}>" if lanes > 1 else type_
+
+
 class Module:
     """The functions of a module, and what they need declared or defined."""
 
     def __init__(self) -> None:
         self.functions: list[str] = []
         self.declarations: dict[str, str] = {}
-        self.math: dict[tuple[str, DType], None] = {}
+        self.math: dict[tuple[str, DType, int], None] = {}
 
     def declare(self, name: str, text: str) -> str:
         """Declare the function `name` once; return it."""
@@ -63,12 +71,16 @@ class Module:
 
 
 class Code:
-    """The instructions of one function under construction."""
+    """The instructions of one function under construction.
+
+    Where `lanes` is more than 1, values are vectors: that many elements are computed at once.
+    """
 
     def __init__(
-        self, module: Module, name: str, parameters: str, result: str = "void", apart: bool = False
-    ) -> None:
-        self.module = module
+        self, module: Module, name: str, parameters: str, result: str = "void", apart: bool = False,
+        lanes: int = 1,
+    ) -> None:  # fmt: skip
+        self.module, self.lanes = module, lanes
         # a step stands apart from what calls it: merged, all its pointers would be told apart again
         self._head = f"define {result} @{name}({parameters}) #0{' noinline' if apart else ''} {{"
         self._lines = ["entry:"]
@@ -183,36 +195,39 @@ class Code:
     # values
 
     def type(self, dtype: DType) -> str:
-        """Return LLVM's type of `dtype`."""
-        return type_of(dtype)
+        """Return LLVM's type of a value of `dtype`."""
+        return vector_type(type_of(dtype), self.lanes)
 
     def number(self, value: Any, dtype: DType) -> str:
-        """Return a literal."""
-        return number(value, dtype)
+        """Return a literal, in every lane."""
+        one = number(value, dtype)
+        if self.lanes == 1:
+            return one
+        return f"<{', '.join([f'{type_of(dtype)} {one}'] * self.lanes)}>"
 
     def binary(self, name: str, dtype: DType, x: str, y: str) -> str:
         """Write a binary instruction; products and sums of floats may become one."""
         flags = " contract" if name in ("fadd", "fsub", "fmul") else ""
-        return self.let(f"{name}{flags} {type_of(dtype)} {x}, {y}")
+        return self.let(f"{name}{flags} {self.type(dtype)} {x}, {y}")
 
     def select(self, condition: str, dtype: DType, x: str, y: str) -> str:
         """Write a choice without a branch."""
-        t = type_of(dtype)
-        return self.let(f"select i1 {condition}, {t} {x}, {t} {y}")
+        t = self.type(dtype)
+        return self.let(f"select {self.type(BOOL)} {condition}, {t} {x}, {t} {y}")
 
     def truth(self, dtype: DType, x: str) -> str:
         """Return whether `x` is not zero."""
         if dtype.kind == "b":
             return x
         if dtype.kind == "f":
-            return self.let(f"fcmp une {type_of(dtype)} {x}, {number(0, dtype)}")
-        return self.let(f"icmp ne {type_of(dtype)} {x}, 0")
+            return self.let(f"fcmp une {self.type(dtype)} {x}, {self.number(0, dtype)}")
+        return self.let(f"icmp ne {self.type(dtype)} {x}, {self.number(0, dtype)}")
 
     def intrinsic(self, name: str, dtype: DType, args: list[str], flags: str = "") -> str:
         """Call LLVM's own function `name`; the flags end in a space."""
-        t = type_of(dtype)
-        suffix = f"f{8 * dtype.itemsize}" if dtype.kind == "f" else t
-        full = f"llvm.{name}.{suffix}"
+        t = self.type(dtype)
+        suffix = f"f{8 * dtype.itemsize}" if dtype.kind == "f" else type_of(dtype)
+        full = f"llvm.{name}.{f'v{self.lanes}' if self.lanes > 1 else ''}{suffix}"
         self.module.declare(full, f"declare {t} @{full}({', '.join([t] * len(args))})")
         return self.let(f"call {flags}{t} @{full}({', '.join(f'{t} {a}' for a in args)})")
 
@@ -220,15 +235,22 @@ class Code:
         """Call an elementary function: our own, or that of the C library."""
         from pullback.native.vectormath import OWN
 
-        t = type_of(dtype)
         if name in OWN:
-            self.module.math[name, dtype] = None
-            full = math_name(name, dtype)
-        else:
-            full = name + ("f" if dtype.itemsize == 4 else "")
-            types = ", ".join([t] * len(args))
-            self.module.declare(full, f"declare {t} @{full}({types}) #1")
-        return self.let(f"call {t} @{full}({', '.join(f'{t} {a}' for a in args)})")
+            self.module.math[name, dtype, self.lanes] = None
+            t = self.type(dtype)
+            full = math_name(name, dtype, self.lanes)
+            return self.let(f"call {t} @{full}({', '.join(f'{t} {a}' for a in args)})")
+        t = type_of(dtype)
+        full = name + ("f" if dtype.itemsize == 4 else "")
+        self.module.declare(full, f"declare {t} @{full}({', '.join([t] * len(args))}) #1")
+        if self.lanes == 1:
+            return self.let(f"call {t} @{full}({', '.join(f'{t} {a}' for a in args)})")
+        result = "poison"
+        for k in range(self.lanes):
+            one = [self.let(f"extractelement {self.type(dtype)} {a}, i32 {k}") for a in args]
+            value = self.let(f"call {t} @{full}({', '.join(f'{t} {a}' for a in one)})")
+            result = self.let(f"insertelement {self.type(dtype)} {result}, {t} {value}, i32 {k}")
+        return result
 
     def cast(self, x: str, source: DType, target: DType) -> str:
         """Cast `x` as NumPy's astype does."""
@@ -236,7 +258,7 @@ class Code:
             return x
         if target.kind == "b":
             return self.truth(source, x)
-        t, u = type_of(source), type_of(target)
+        t, u = self.type(source), self.type(target)
         if source.kind == "b":
             if target.kind == "f":
                 return self.let(f"uitofp {t} {x} to {u}")
@@ -260,13 +282,13 @@ class Code:
 
         One that the wider one cannot hold becomes some number: LLVM itself would not promise that.
         """
-        t, u = type_of(source), type_of(target)
+        t, u = self.type(source), self.type(target)
         wide = {1: "i32", 2: "i32", 4: "i32" if target.kind == "i" else "i64", 8: "i64"}
-        between = wide[target.itemsize]
+        between = vector_type(wide[target.itemsize], self.lanes)
         whole = self.let(f"freeze {between} {self.let(f'fptosi {t} {x} to {between}')}")
         if target.itemsize == 8 and target.kind == "u":
-            large = self.let(f"freeze i64 {self.let(f'fptoui {t} {x} to i64')}")
-            below = self.let(f"fcmp olt {t} {x}, {number(0, source)}")
+            large = self.let(f"freeze {u} {self.let(f'fptoui {t} {x} to {u}')}")
+            below = self.let(f"fcmp olt {t} {x}, {self.number(0, source)}")
             return self.select(below, target, whole, large)
         return whole if between == u else self.let(f"trunc {between} {whole} to {u}")
 
@@ -282,11 +304,24 @@ class Code:
             value = self.let(f"zext i1 {value} to i8")
         self.line(f"store {memory_type(dtype)} {value}, ptr {pointer}, align {dtype.alignment}")
 
+    def splat(self, dtype: DType, x: str) -> str:
+        """Return one number in every lane."""
+        t = self.type(dtype)
+        one = self.let(f"insertelement {t} poison, {type_of(dtype)} {x}, i32 0")
+        order = f"<{self.lanes} x i32> zeroinitializer"
+        return self.let(f"shufflevector {t} {one}, {t} poison, {order}")
+
+    def shuffle(self, dtype: DType, x: str, y: str, order: Sequence[int]) -> str:
+        """Return the lanes of `x`, and after them those of `y`, in another order."""
+        t = self.type(dtype)
+        lanes = ", ".join(f"i32 {k}" for k in order)
+        return self.let(f"shufflevector {t} {x}, {t} {y}, <{len(order)} x i32> <{lanes}>")
+
     def element(self, dtype: DType, pointer: str, offset: str) -> str:
         """Return the address of an element."""
         return self.let(f"getelementptr inbounds {memory_type(dtype)}, ptr {pointer}, i64 {offset}")
 
 
-def math_name(name: str, dtype: DType) -> str:
-    """Return the name of our own elementary function."""
-    return f"pb_{name}_{dtype.str[1:]}"
+def math_name(name: str, dtype: DType, lanes: int = 1) -> str:
+    """Return the name of our own elementary function, for so many elements at once."""
+    return f"pb_{name}_{dtype.str[1:]}{f'x{lanes}' if lanes > 1 else ''}"

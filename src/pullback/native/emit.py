@@ -130,7 +130,7 @@ class BodyWriter:
     def _value(self, expr: Expr) -> str:
         code = self.code
         if isinstance(expr, Number):
-            return number(expr.value, expr.dtype)
+            return code.number(expr.value, expr.dtype)
         if isinstance(expr, Load):
             base, offset = self.base(expr.buffer, expr.offset)
             place = self._moved(self.offset(offset), expr.gathers)
@@ -140,7 +140,7 @@ class BodyWriter:
         for k, arg in enumerate(expr.args):
             working = np.dtype(bool) if expr.name == "where" and k == 0 else expr.working
             if isinstance(arg, Number):
-                values.append(number(working.type(arg.value), working))
+                values.append(code.number(working.type(arg.value), working))
             else:
                 values.append(code.cast(self.value(arg), arg.dtype, working))
         result = SCALARS[expr.name](code, expr.working, values)
@@ -333,7 +333,7 @@ def start_of(s: Reduce) -> str:
 
 def combine(code: Code, name: str, dtype: DType, x: str, y: str) -> str:
     """Write one step of a reduction; sums and products of floats may be taken in any order."""
-    t = type_of(dtype)
+    t = code.type(dtype)
     if dtype.kind == "b":
         return code.let(f"{'or' if name in ('any', 'sum', 'max') else 'and'} {t} {x}, {y}")
     if name in ("max", "min") and dtype.kind == "f":

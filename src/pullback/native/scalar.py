@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 
 from pullback.core.aval import DType
-from pullback.native.code import Code
+from pullback.native.code import BOOL, Code
 
 Emit = Callable[[Code, DType, list[str]], str]
 
@@ -45,7 +45,7 @@ def _intrinsic(name: str) -> Emit:
 def _negative(code: Code, dtype: DType, args: list[str]) -> str:
     if dtype.kind == "f":
         return code.let(f"fneg {code.type(dtype)} {args[0]}")
-    return code.let(f"sub {code.type(dtype)} 0, {args[0]}")
+    return code.let(f"sub {code.type(dtype)} {code.number(0, dtype)}, {args[0]}")
 
 
 def _absolute(code: Code, dtype: DType, args: list[str]) -> str:
@@ -54,7 +54,7 @@ def _absolute(code: Code, dtype: DType, args: list[str]) -> str:
     if dtype.kind == "u":
         return args[0]
     negative = _negative(code, dtype, args)
-    below = code.let(f"icmp slt {code.type(dtype)} {args[0]}, 0")
+    below = code.let(f"icmp slt {code.type(dtype)} {args[0]}, {code.number(0, dtype)}")
     return code.select(below, dtype, negative, args[0])
 
 
@@ -74,7 +74,7 @@ def _extreme(floating: str, signed: str, unsigned: str) -> Emit:
     def emit(code: Code, dtype: DType, args: list[str]) -> str:
         kind = dtype.kind
         if kind == "b":
-            return code.let(f"{'or' if signed == 'smax' else 'and'} i1 {args[0]}, {args[1]}")
+            return code.binary("or" if signed == "smax" else "and", dtype, *args)
         name = floating if kind == "f" else signed if kind == "i" else unsigned
         return code.intrinsic(name, dtype, args)
 
@@ -99,7 +99,7 @@ def _expit(code: Code, dtype: DType, args: list[str]) -> str:
 def _logical(name: str) -> Emit:
     def emit(code: Code, dtype: DType, args: list[str]) -> str:
         truths = [code.truth(dtype, a) for a in args]
-        return code.let(f"{name} i1 {truths[0]}, {truths[1]}")
+        return code.binary(name, BOOL, *truths)
 
     return emit
 
@@ -109,37 +109,39 @@ def _test(predicate: Callable[[Code, DType, str], str]) -> Emit:
 
 
 def _is_nan(code: Code, dtype: DType, x: str) -> str:
-    return code.let(f"fcmp uno {code.type(dtype)} {x}, {x}") if dtype.kind == "f" else "false"
+    if dtype.kind != "f":
+        return code.number(False, BOOL)
+    return code.let(f"fcmp uno {code.type(dtype)} {x}, {x}")
 
 
 def _is_infinite(code: Code, dtype: DType, x: str) -> str:
     if dtype.kind != "f":
-        return "false"
+        return code.number(False, BOOL)
     size = code.intrinsic("fabs", dtype, [x])
     return code.let(f"fcmp oeq {code.type(dtype)} {size}, {code.number(float('inf'), dtype)}")
 
 
 def _is_finite(code: Code, dtype: DType, x: str) -> str:
     if dtype.kind != "f":
-        return "true"
+        return code.number(True, BOOL)
     size = code.intrinsic("fabs", dtype, [x])
     return code.let(f"fcmp one {code.type(dtype)} {size}, {code.number(float('inf'), dtype)}")
 
 
 def _invert(code: Code, dtype: DType, args: list[str]) -> str:
-    return code.let(f"xor {code.type(dtype)} {args[0]}, -1")
+    return code.binary("xor", dtype, args[0], code.number(-1, dtype))
 
 
 def _shift(name: str, arithmetic: str) -> Emit:
     def emit(code: Code, dtype: DType, args: list[str]) -> str:
         x, by = args
         type_, bits = code.type(dtype), dtype.itemsize * 8
-        beyond = code.let(f"icmp uge {type_} {by}, {bits}")
+        beyond = code.let(f"icmp uge {type_} {by}, {code.number(bits, dtype)}")
         safe = code.select(beyond, dtype, code.number(0, dtype), by)
         shifted = code.let(f"{arithmetic if dtype.kind == 'i' else name} {type_} {x}, {safe}")
         rest = code.number(0, dtype)
         if arithmetic == "ashr" and dtype.kind == "i":
-            rest = code.let(f"ashr {type_} {x}, {bits - 1}")
+            rest = code.binary("ashr", dtype, x, code.number(bits - 1, dtype))
         return code.select(beyond, dtype, rest, shifted)
 
     return emit
@@ -173,7 +175,7 @@ def _times_log(logarithm: str) -> Emit:
         product = code.binary("fmul", dtype, x, code.call_math(logarithm, dtype, [y]))
         zero = COMPARE["equal"](code, dtype, [x, code.number(0, dtype)])
         known = code.let(f"fcmp ord {code.type(dtype)} {y}, {y}")
-        nothing = code.let(f"and i1 {zero}, {known}")
+        nothing = code.binary("and", BOOL, zero, known)
         return code.select(nothing, dtype, code.number(0, dtype), product)
 
     return emit
@@ -242,8 +244,8 @@ SCALARS: dict[str, Emit] = {
     "logical_and": _logical("and"),
     "logical_or": _logical("or"),
     "logical_xor": _logical("xor"),
-    "logical_not": lambda code, dtype, args: code.let(
-        f"xor i1 {code.truth(dtype, args[0])}, true"
+    "logical_not": lambda code, dtype, args: code.binary(
+        "xor", BOOL, code.truth(dtype, args[0]), code.number(True, BOOL)
     ),
     "isnan": _test(_is_nan),
     "isinf": _test(_is_infinite),

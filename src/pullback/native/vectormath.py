@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from pullback.core.aval import DType
-from pullback.native.code import Code, Module, math_name, type_of
+from pullback.native.code import Code, Module, math_name, type_of, vector_type
 
 
 class _Reals:
     """Arithmetic on values of one floating dtype, so that formulas read as such."""
 
     def __init__(self, code: Code, dtype: DType) -> None:
-        self.code, self.dtype, self.type = code, dtype, type_of(dtype)
+        self.code, self.dtype, self.type = code, dtype, code.type(dtype)
         self.bits = np.dtype(f"i{dtype.itemsize}")
 
     def number(self, x: Any) -> str:
@@ -58,13 +58,14 @@ class _Reals:
         return self.code.select(c, self.dtype, then, otherwise)
 
     def to_bits(self, x: str) -> str:
-        return self.code.let(f"bitcast {self.type} {x} to {type_of(self.bits)}")
+        return self.code.let(f"bitcast {self.type} {x} to {self.code.type(self.bits)}")
 
     def from_bits(self, x: str) -> str:
-        return self.code.let(f"bitcast {type_of(self.bits)} {x} to {self.type}")
+        return self.code.let(f"bitcast {self.code.type(self.bits)} {x} to {self.type}")
 
     def integer(self, name: str, x: str, y: int | str) -> str:
-        return self.code.let(f"{name} {type_of(self.bits)} {x}, {y}")
+        other = self.code.number(y, self.bits) if isinstance(y, int) else y
+        return self.code.binary(name, self.bits, x, other)
 
     @property
     def fraction_bits(self) -> int:
@@ -211,8 +212,8 @@ OWN: dict[str, Callable[[_Reals, str], str]] = {
 
 def define_used(module: Module) -> None:
     """Define every function of ours that the module calls."""
-    for name, dtype in module.math:
-        t = type_of(dtype)
-        code = Code(module, math_name(name, dtype), f"{t} %x", f"internal {t}")
+    for name, dtype, lanes in module.math:
+        t = vector_type(type_of(dtype), lanes)
+        code = Code(module, math_name(name, dtype, lanes), f"{t} %x", f"internal {t}", lanes=lanes)
         result = OWN[name](_Reals(code, dtype), "%x")
         code.finish(f"ret {t} {result}")
