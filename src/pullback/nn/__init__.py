@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pullback.nn import init
+from pullback.nn import functional, init
 from pullback.nn.activations import (
     ACTIVATIONS,
     Activation,
@@ -15,6 +15,7 @@ from pullback.nn.activations import (
     softplus,
     tanh,
 )
+from pullback.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from pullback.nn.dropout import Dropout, dropout
 from pullback.nn.init import INITIALISERS, Initialiser
 from pullback.nn.layers import Linear, Sequential, mlp
@@ -30,6 +31,16 @@ from pullback.nn.losses import (
 )
 from pullback.nn.module import Module, replace, state, static
 from pullback.nn.norm import BatchNorm, GroupNorm, LayerNorm, RMSNorm
+from pullback.nn.pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    MaxPool1d,
+    MaxPool2d,
+)
 from pullback.nn.stateful import combine, partition, training_call
 
 __all__ = [
@@ -37,18 +48,31 @@ __all__ = [
     "INITIALISERS",
     "LOSSES",
     "Activation",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
     "BatchNorm",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "Dropout",
     "GroupNorm",
     "Initialiser",
     "LayerNorm",
     "Linear",
+    "MaxPool1d",
+    "MaxPool2d",
     "Module",
     "RMSNorm",
     "Sequential",
     "binary_cross_entropy",
     "combine",
     "dropout",
+    "functional",
     "gelu",
     "huber",
     "identity",
