@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _creation = itertools.count()
+Executor = Callable[["Graph"], Callable[[Sequence[Any]], list[Any]]]
 
 
 class Node:
@@ -114,6 +115,7 @@ class Graph:
         self.nodes = reachable(self.arguments, self.results)
         _name_nodes(self.nodes)
         self.derived: dict[Any, Any] = {}  # what was made of this graph, kept as long as it lives
+        self.executor: Executor | None = None
         self._program: Callable[[Sequence[Any]], list[Any]] | None = None
         self._captures = any(isinstance(n.value, Tracer) for n in self.nodes)
         self._signature = [(n.aval.shape, n.aval.dtype) for n in self.arguments]
@@ -170,12 +172,13 @@ class Graph:
                 return None
         return leaves
 
-    def run_by(self, executor: Callable[[Graph], Callable[[Sequence[Any]], list[Any]]]) -> Graph:
+    def run_by(self, executor: Executor) -> Graph:
         """Let `executor(graph)`, a function of the flat arguments, compute this graph; return it.
 
-        Without it, the interpreter does.
+        Without it, the interpreter does. `executor` says afterwards which one it is.
         """
         self._program = executor(self)
+        self.executor = executor
         return self
 
     def run(self, leaves: Sequence[Any]) -> list[Any]:

@@ -144,9 +144,7 @@ class Lowering:
             depth[node] = 1 + max((depth[i] for i in inside), default=0)
             if depth[node] > MOST_DEPTH:
                 stored.add(node)
-            self.cost[node] = sum(self.cost[i] for i in inside) + (node.op.name in SCALARS) * (
-                1 if node.op.name in CHEAP else 8
-            )
+            self.cost[node] = sum(self.cost[i] for i in inside) + _own_cost(node)
             repeated = self.uses.get(node, 0) > 1 or self._is_stretched(node)
             if repeated and self.cost[node] > INLINE_COST:
                 stored.add(node)
@@ -302,6 +300,14 @@ class Lowering:
         else:
             self.storage[node] = outs[0]
         unit.steps = [Python(node, outs, tuple(inputs))]
+
+
+def _own_cost(node: Node) -> int:
+    """Return what computing an element again costs, beside its inputs; views cost nothing."""
+    assert node.op is not None
+    if node.op.name in CHEAP:
+        return 1
+    return 8 * (node.op.name in SCALARS or places.needs_memory(node))
 
 
 def is_expression(node: Node) -> bool:

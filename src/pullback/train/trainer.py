@@ -24,13 +24,13 @@ from pullback.nn.losses import LOSSES
 from pullback.nn.stateful import partition
 from pullback.numpy import random
 from pullback.optim.optimizer import Optimizer
-from pullback.passes import simplify
 from pullback.train import run
 from pullback.train.callbacks import Callback, Row
 from pullback.train.curves import draw
 from pullback.train.dataset import Dataset
 from pullback.train.metrics import METRICS
 from pullback.train.step import make_step
+from pullback.train.steps import Steps
 
 Loss = Callable[[Any, Any], Any]
 EVALUATION_ROWS = 4096
@@ -74,9 +74,8 @@ class Trainer:
         self.l2 = l2
         self.compiled = compiled
         self.state = optimizer.init(partition(model)[0])
-        self._update = make_step(self.loss, optimizer, l2)
         self.history: list[Row] = []
-        self._steps: dict[Any, Graph] = {}
+        self._steps = Steps(make_step(self.loss, optimizer, l2), compiled)
         self._forwards: dict[Any, Graph] = {}
 
     def fit(
@@ -105,7 +104,8 @@ class Trainer:
         self._check(data, "data")
         if validation is not None:
             self._check(validation, "validation")
-        self._graph(data.inputs[:batch_size], data.targets[:batch_size])  # what cannot be traced
+        first_batch = data.inputs[:batch_size], data.targets[:batch_size]
+        self._steps.step(self.model, self.state, *first_batch)  # raises what cannot be traced
         folder = Path(out) if out is not None else None
         origin = self._origin(data, validation, batch_size, seed)
         if folder is not None and resume:
@@ -203,17 +203,18 @@ class Trainer:
         start = time.perf_counter()
         order = random.permutation(random.fold_in(random.key(seed), epoch), len(data))
         total = 0.0
-        count = -(-len(data) // batch_size)
-        for batch, rows in enumerate(_parts(len(data), batch_size), 1):
-            chosen = order[rows]
-            loss = self._step(data.inputs[chosen], data.targets[chosen])
-            if not np.isfinite(loss):
-                raise _divergence(
-                    f"the loss became {loss}", f"epoch {epoch}, batch {batch}/{count}"
-                )
-            total += loss * len(chosen)
-            for callback in callbacks:
-                callback.on_batch_end(self, epoch, len(chosen), loss)
+        batch, count = 0, -(-len(data) // batch_size)
+        for stretch in self._steps.epoch(self.model, self.state, data, order, batch_size):
+            self.model, self.state, *_ = stretch
+            for loss in map(float, stretch.losses):
+                batch += 1
+                if not np.isfinite(loss):
+                    raise _divergence(
+                        f"the loss became {loss}", f"epoch {epoch}, batch {batch}/{count}"
+                    )
+                total += loss * stretch.batch_size
+                for callback in callbacks:
+                    callback.on_batch_end(self, epoch, stretch.batch_size, loss)
         seconds = time.perf_counter() - start
         # the last step's loss is that of the weights before it
         if not all(np.isfinite(leaf).all() for leaf in pytree.leaves(self.model)):
@@ -232,24 +233,6 @@ class Trainer:
         if not np.isfinite(figures["loss"]):
             raise _divergence(f"the loss became {figures['loss']}", f"epoch {epoch}")
         return figures
-
-    def _step(self, x: Any, t: Any) -> float:
-        graph = self._graph(x, t)
-        with np.errstate(over="ignore", invalid="ignore"):  # told by the loss, in better words
-            self.model, self.state, loss = graph(self.model, self.state, x, t)
-        return float(loss)
-
-    def _graph(self, x: Any, t: Any) -> Graph:
-        key = (x.shape, x.dtype, t.shape, t.dtype)
-        graph = self._steps.get(key)
-        if graph is None:
-            graph = simplify(trace(self._update, self.model, self.state, x, t))
-            if self.compiled:
-                from pullback.native.program import NativeProgram
-
-                graph.run_by(NativeProgram)
-            self._steps[key] = graph
-        return graph
 
     def _forward(self, x: Any) -> Any:
         key = (x.shape, x.dtype)

@@ -1,0 +1,140 @@
+"""Training steps: a graph for one step, and one call of machine code for many in a row."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pullback.core.graph import Graph
+from pullback.core.tracing import trace
+from pullback.ops.index import setitem
+from pullback.passes import simplify
+from pullback.train.dataset import Dataset
+from pullback.train.step import Step
+from pullback.transform.control.while_loop import while_loop
+
+CALL_SECONDS = 0.1
+"""About how long a call of machine code lasts, so that progress shows and Ctrl-C is heard."""
+
+
+class Stretch(NamedTuple):
+    """Steps that were taken: what they led to, and the loss of each batch before its step."""
+
+    model: Any
+    state: Any
+    batch_size: int
+    losses: Any
+
+
+class Steps:
+    """Steps of `update`, from (model, state, x, t) to (model, state, loss), as in `make_step`.
+
+    They run as machine code, or with `compiled=False` by NumPy.
+    """
+
+    def __init__(self, update: Step, compiled: bool) -> None:
+        self.update, self.compiled = update, compiled
+        self._graphs: dict[Any, Graph] = {}
+        self._loops: dict[Any, Graph | None] = {}
+
+    def step(self, model: Any, state: Any, x: Any, t: Any) -> Graph:
+        """Return the graph of a step: (model, state, x, t) to (model, state, loss)."""
+        key = (x.shape, x.dtype, t.shape, t.dtype)
+        if key not in self._graphs:
+            self._graphs[key] = simplify(trace(self.update, model, state, x, t))
+        return self._graphs[key]
+
+    def epoch(
+        self, model: Any, state: Any, data: Dataset, order: Any, batch_size: int
+    ) -> Iterator[Stretch]:
+        """Yield the stretches of an epoch over the rows of `data` in `order`.
+
+        After a loss that is not finite there is no further step.
+        """
+        done = 0
+        for stretch in self._in_long_calls(model, state, data, order, batch_size):
+            yield stretch
+            model, state, *_ = stretch
+            done += batch_size * len(stretch.losses)
+            if not np.isfinite(stretch.losses[-1]):
+                return
+        for start in range(done, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            x, t = data.inputs[rows], data.targets[rows]
+            step = self._ready(self.step(model, state, x, t))
+            with np.errstate(over="ignore", invalid="ignore"):  # told by the loss
+                model, state, loss = step(model, state, x, t)
+            yield Stretch(model, state, len(rows), [float(loss)])
+            if not np.isfinite(loss):
+                return
+
+    def _ready(self, graph: Graph) -> Graph:
+        if not self.compiled or graph.executor is not None:
+            return graph
+        from pullback.native.program import NativeProgram
+
+        return graph.run_by(NativeProgram)
+
+    def _in_long_calls(
+        self, model: Any, state: Any, data: Dataset, order: Any, batch_size: int
+    ) -> Iterator[Stretch]:
+        """Take the steps of whole batches, where machine code alone can."""
+        batches = order[: len(order) // batch_size * batch_size].reshape(-1, batch_size)
+        arrays = data.inputs, data.targets, batches
+        loop = self._loop(model, state, *arrays) if len(batches) > 1 else None
+        start, turns = 0, 8
+        while loop is not None and start < len(batches):
+            stop = min(start + turns, len(batches))
+            began = time.perf_counter()
+            model, state, end, losses = loop(model, state, *arrays, np.array(start), np.array(stop))
+            seconds = (time.perf_counter() - began) / (stop - start)
+            yield Stretch(model, state, batch_size, losses[start:end])
+            turns = max(1, min(4 * turns, int(CALL_SECONDS / seconds)))
+            start = int(end)
+
+    def _loop(self, model: Any, state: Any, x: Any, t: Any, batches: Any) -> Graph | None:
+        """Return the graph of steps start to stop - 1; None where it would need NumPy."""
+        if not (self.compiled and x.flags.c_contiguous and t.flags.c_contiguous):
+            return None
+        key = (x.shape, x.dtype, t.shape, t.dtype, batches.shape)
+        if key not in self._loops:
+            from pullback.native.lower import lower
+
+            size = batches.shape[1]
+            step = self.step(model, state, x[:size], t[:size])
+            count = np.array(0)
+            graph = simplify(trace(many(step), model, state, x, t, batches, count, count))
+            self._loops[key] = None if lower(graph).fallbacks else self._ready(graph)
+        return self._loops[key]
+
+
+def many(step: Graph) -> Callable[..., Any]:
+    """Return the function of steps start to stop - 1 over the rows that each batch names.
+
+    `batches` is (steps, batch size). It returns the model, the state, the number of steps done,
+    fewer than `stop` where a loss was not finite, and the losses.
+    """
+    loss = step.results[-1].aval
+
+    def run(
+        model: Any, state: Any, inputs: Any, targets: Any, batches: Any, start: Any, stop: Any
+    ) -> Any:
+        def goes_on(carry: Any) -> Any:
+            *_, k, last, _ = carry
+            return np.logical_and(np.less(k, stop), np.isfinite(last))
+
+        def advance(carry: Any) -> Any:
+            model, state, k, _, losses = carry
+            rows = batches[k]
+            model, state, now = step(model, state, inputs[rows], targets[rows])
+            return model, state, k + 1, now, setitem(losses, k, now)
+
+        losses = np.zeros(len(batches), loss.dtype)
+        carry = model, state, start, np.zeros((), loss.dtype), losses
+        model, state, end, _, losses = while_loop(goes_on, advance, carry)
+        return model, state, end, losses
+
+    return run
