@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 import pullback as pb
@@ -112,6 +112,7 @@ def programs(draw):
 def test_random_programs_compute_the_same_compiled(case):
     arrays, program = case
     graph = pb.trace(program, *arrays)
+    note(graph)
     single = any(n.dtype.itemsize < 8 for n in graph.nodes)
     with np.errstate(all="ignore"):
         wanted, found = graph.run(arrays), NativeProgram(graph)(arrays)

@@ -159,12 +159,13 @@ def _log_of_sum(code: Code, dtype: DType, args: list[str]) -> str:
 
 
 def _log_expit(code: Code, dtype: DType, args: list[str]) -> str:
-    """min(x, 0) - log1p(exp(-|x|))."""
+    """-(log1p(exp(-|x|)) - min(x, 0)), which is -0 where nothing is left."""
     (x,) = args
     below = code.intrinsic("minimum", dtype, [x, code.number(0, dtype)])
     size = code.intrinsic("fabs", dtype, [x])
     shrunk = code.call_math("exp", dtype, [_negative(code, dtype, [size])])
-    return code.binary("fsub", dtype, below, code.call_math("log1p", dtype, [shrunk]))
+    above = code.call_math("log1p", dtype, [shrunk])
+    return _negative(code, dtype, [code.binary("fsub", dtype, above, below)])
 
 
 def _times_log(logarithm: str) -> Emit:
@@ -183,9 +184,10 @@ def _times_log(logarithm: str) -> Emit:
 
 def _chain_product(code: Code, dtype: DType, args: list[str]) -> str:
     """ct * d, and 0 where ct is 0, whatever d is."""
-    product = code.binary("fmul", dtype, *args)
+    ct, slope = args
     zero = code.number(0, dtype)
-    return code.select(COMPARE["equal"](code, dtype, [args[0], zero]), dtype, zero, product)
+    masked = COMPARE["equal"](code, dtype, [ct, zero])
+    return code.binary("fmul", dtype, ct, code.select(masked, dtype, zero, slope))
 
 
 def _scaled(factor: float) -> Emit:

@@ -299,10 +299,15 @@ def _resolve(ufunc: Any, keys: tuple[Any, ...], name: str) -> DType:
     if all(isinstance(k, type) for k in keys):
         keys = tuple(result_type(aval_of(k(0))) for k in keys)
     try:
-        return ufunc.resolve_dtypes((*keys, None))[-1]  # type: ignore[no-any-return]
+        return ufunc.resolve_dtypes((*keys, *[None] * ufunc.nout))[-1]  # type: ignore[no-any-return]
     except TypeError:
         got = ", ".join(str(k.__name__ if isinstance(k, type) else k) for k in keys)
         raise DTypeError(f"{name}: no version of this operation takes {got}") from None
+
+
+def dtype_of(ufunc: Any) -> Callable[..., DType]:
+    """Return the dtype rule of `ufunc`, for a function that is one of its results."""
+    return lambda *avals: _resolve(ufunc, tuple(map(promotion_key, avals)), ufunc.__name__)
 
 
 def same_as_first(*avals: Aval, **params: Any) -> Aval:

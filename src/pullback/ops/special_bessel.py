@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import scipy.special as sp
 
-from pullback.core.aval import result_type
 from pullback.core.dispatch import implements
 from pullback.core.errors import NotDifferentiableError
 from pullback.core.op import Op
-from pullback.ops.families import POSITIVE, elementwise
+from pullback.ops.families import POSITIVE, dtype_of, elementwise
 from pullback.ops.special_parameters import constant, whole_then
 
 ORDERED = whole_then(1, 0, 4, POSITIVE)
@@ -124,16 +123,22 @@ kve = elementwise(
 
 # DLMF 9.2.1: Ai'' = x Ai, and so for Bi
 airy_ai: Op = elementwise(
-    lambda x: sp.airy(x)[0], lambda y, x: airy_ai_slope(x), name="airy_ai", dtype=result_type
+    lambda x: sp.airy(x)[0], lambda y, x: airy_ai_slope(x), name="airy_ai", dtype=dtype_of(sp.airy)
 )
 airy_ai_slope: Op = elementwise(
-    lambda x: sp.airy(x)[1], lambda y, x: x * airy_ai(x), name="airy_ai_slope", dtype=result_type
+    lambda x: sp.airy(x)[1],
+    lambda y, x: x * airy_ai(x),
+    name="airy_ai_slope",
+    dtype=dtype_of(sp.airy),
 )
 airy_bi: Op = elementwise(
-    lambda x: sp.airy(x)[2], lambda y, x: airy_bi_slope(x), name="airy_bi", dtype=result_type
+    lambda x: sp.airy(x)[2], lambda y, x: airy_bi_slope(x), name="airy_bi", dtype=dtype_of(sp.airy)
 )
 airy_bi_slope: Op = elementwise(
-    lambda x: sp.airy(x)[3], lambda y, x: x * airy_bi(x), name="airy_bi_slope", dtype=result_type
+    lambda x: sp.airy(x)[3],
+    lambda y, x: x * airy_bi(x),
+    name="airy_bi_slope",
+    dtype=dtype_of(sp.airy),
 )
 
 

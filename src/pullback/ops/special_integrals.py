@@ -11,10 +11,19 @@ from typing import Any
 import numpy as np
 import scipy.special as sp
 
-from pullback.core.aval import Aval, result_type
+from pullback.core.aval import Aval
 from pullback.core.dispatch import as_operand, implements
 from pullback.ops.batching import pointwise
-from pullback.ops.families import POSITIVE, REAL, chain, elementwise, expand, general, match
+from pullback.ops.families import (
+    POSITIVE,
+    REAL,
+    chain,
+    dtype_of,
+    elementwise,
+    expand,
+    general,
+    match,
+)
 from pullback.ops.special_parameters import constant, whole_then
 
 HALF_PI = float(np.pi / 2)
@@ -64,24 +73,27 @@ sine_integral = elementwise(
     lambda y, x: np.sinc(x / np.pi),
     name="sine_integral",
     undefined_at="x = -inf or inf: NaN, where the slope tends to 0",
-    dtype=result_type,
+    dtype=dtype_of(sp.sici),
 )
 cosine_integral = elementwise(
     lambda x: sp.sici(x)[1],
     lambda y, x: np.cos(x) / x,
     name="cosine_integral",
-    dtype=result_type,
+    dtype=dtype_of(sp.sici),
     domain=POSITIVE,
     undefined_at=POLE,
 )
 sinh_integral = elementwise(
-    lambda x: sp.shichi(x)[0], lambda y, x: _sinhc(x), name="sinh_integral", dtype=result_type
+    lambda x: sp.shichi(x)[0],
+    lambda y, x: _sinhc(x),
+    name="sinh_integral",
+    dtype=dtype_of(sp.shichi),
 )
 cosh_integral = elementwise(
     lambda x: sp.shichi(x)[1],
     lambda y, x: np.cosh(x) / x,
     name="cosh_integral",
-    dtype=result_type,
+    dtype=dtype_of(sp.shichi),
     domain=POSITIVE,
     undefined_at=POLE,
 )
@@ -91,14 +103,14 @@ fresnel_sine = elementwise(
     lambda y, x: np.sin(HALF_PI * x * x),
     name="fresnel_sine",
     undefined_at="x = -inf or inf: NaN, where the slope oscillates",
-    dtype=result_type,
+    dtype=dtype_of(sp.fresnel),
 )
 fresnel_cosine = elementwise(
     lambda x: sp.fresnel(x)[1],
     lambda y, x: np.cos(HALF_PI * x * x),
     name="fresnel_cosine",
     undefined_at="x = -inf or inf: NaN, where the slope oscillates",
-    dtype=result_type,
+    dtype=dtype_of(sp.fresnel),
 )
 
 
