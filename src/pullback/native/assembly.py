@@ -51,18 +51,27 @@ class Assembly:
         args = [f"ptr {pointers.at(*operand)}" for operand in operands(step)]
         if has_gathers(step.body):
             args.append(f"ptr {pointers.slot(ERROR)}")
-        pointers.code.line(f"call void @{self._function_of(step)}({', '.join(args)})")
+        name, portions = self._function_of(step)
+        args += ["i64 0", f"i64 {portions}"]
+        pointers.code.line(f"call void @{name}({', '.join(args)})")
 
-    def _function_of(self, step: Kernel | Tiles) -> str:
-        """Write the function of a step; one that was written before serves steps like it too."""
-        kind = KernelWriter if isinstance(step, Kernel) else TilesWriter
-        kind(self.module, step, "step").write()  # type: ignore[arg-type]  # the kind of this step
+    def _function_of(self, step: Kernel | Tiles) -> tuple[str, int]:
+        """Write the function of a step; one that was written before serves steps like it too.
+
+        Return its name, and into how many portions its work falls.
+        """
+        writer: KernelWriter | TilesWriter = (
+            KernelWriter(self.module, step, "step")
+            if isinstance(step, Kernel)
+            else TilesWriter(self.module, step, "step")
+        )
+        writer.write()
         text = self.module.functions.pop()
         known = self._names.get(text)
         if known is None:
             known = self._names[text] = f"step{len(self._names)}"
             self.module.functions.append(text.replace("@step(", f"@{known}(", 1))
-        return known
+        return known, writer.portions
 
     def _matmul(self, step: Matmul, pointers: Pointers) -> None:
         code = pointers.code

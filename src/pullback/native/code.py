@@ -131,6 +131,24 @@ class Code:
         self.line(f"br i1 {again}, label %{head}, label %{done}")
         self.begin(done)
 
+    @contextmanager
+    def span(self, first: str, last: str) -> Iterator[str]:
+        """Write a loop from `first` to before `last`, which are known when it runs, if at all."""
+        before, head, inside, done = self.block, *map(self.label, ("span", "turn", "done"))
+        counter, following = f"%i.{head}", f"%n.{head}"
+        self.line(f"br label %{head}")
+        self.begin(head)
+        at = len(self._lines)
+        goes_on = self.let(f"icmp slt i64 {counter}, {last}")
+        self.line(f"br i1 {goes_on}, label %{inside}, label %{done}")
+        self.begin(inside)
+        yield counter
+        end = self.block
+        self._lines.insert(at, f"  {counter} = phi i64 [{first}, %{before}], [{following}, %{end}]")
+        self.line(f"{following} = add nsw i64 {counter}, 1")
+        self.line(f"br label %{head}")
+        self.begin(done)
+
     def fold(
         self, count: int, type_: str, start: Sequence[str],
         body: Callable[[str, list[str]], list[str]],

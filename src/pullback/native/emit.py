@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -150,10 +151,15 @@ class BodyWriter:
 
 
 class KernelWriter(BodyWriter):
-    """Writes one kernel as a function of the pointers to its buffers."""
+    """Writes one kernel as a function of the pointers to its buffers.
+
+    It falls into `portions` along the loop `split`, and does those from %first to before %last.
+    """
 
     def __init__(self, module: Module, kernel: Kernel, name: str) -> None:
         self.kernel = kernel
+        self.split = split_of(kernel)
+        self.portions = 1 if self.split is None else kernel.sizes[self.split]
         parameters, pointers = signature_of(kernel)
         super().__init__(Code(module, name, parameters, "internal void", apart=True), pointers)
 
@@ -163,14 +169,14 @@ class KernelWriter(BodyWriter):
         reduces = [s for s in self.kernel.body if isinstance(s, Reduce)]
         for s in reduces:
             if not in_register(s) or 0 in sizes:
-                self.fill(s)
+                self._fill(s)
         if 0 not in sizes:
             self._level(0, {s: code.variable(s.buffer.dtype) for s in reduces if in_register(s)})
         code.finish()
 
     def _level(self, depth: int, registers: dict[Reduce, str]) -> None:
         """Write the loops from `depth` on."""
-        code, sizes = self.code, self.kernel.sizes
+        sizes = self.kernel.sizes
         mine = [s for s in registers if len(s.kept) == depth]
         for s in mine:
             self._start(s, registers[s])
@@ -179,7 +185,7 @@ class KernelWriter(BodyWriter):
         elif depth + 1 == len(sizes):
             self._innermost(registers)
         elif depth < len(sizes):
-            with code.loop(sizes[depth]) as counter:
+            with self._loop(depth) as counter:
                 self.counters.append(counter)
                 self._level(depth + 1, registers)
                 self.counters.pop()
@@ -187,6 +193,22 @@ class KernelWriter(BodyWriter):
             self._turn(registers)
         for s in mine:
             self.put(s.buffer, self.offset(s.offset), self._total(s, registers[s]))
+
+    def _loop(self, depth: int) -> AbstractContextManager[str]:
+        """Write one of the loops; the one that is split between threads turns for a share only."""
+        if depth == self.split:
+            return self.code.span("%first", "%last")
+        return self.code.loop(self.kernel.sizes[depth])
+
+    def _fill(self, s: Reduce) -> None:
+        """Write the beginning of a reduction all over what this share of the portions makes."""
+        if self.split is None:
+            self.fill(s)
+            return
+        code, stride = self.code, s.offset.step(self.split)
+        ends = [code.let(f"mul i64 {end}, {stride}") for end in ("%first", "%last")]
+        with code.span(*ends) as i:
+            self.put(s.buffer, i, start_of(s))
 
     def _turn(self, registers: dict[Reduce, str]) -> None:
         """Write the body, once."""
@@ -209,14 +231,14 @@ class KernelWriter(BodyWriter):
 
     def _rows(self, registers: dict[Reduce, str]) -> None:
         """Write the last two loops, several rows at a time."""
-        code, (count, length) = self.code, self.kernel.sizes[-2:]
+        code, count = self.code, self.kernel.sizes[-2]
         parts = {
             s: code.variable(s.buffer.dtype) for s in self.kernel.body
             if isinstance(s, Reduce) and _adds_rows(s, len(self.kernel.sizes) - 1)
         }  # fmt: skip
 
         def turns(start: str, rows: int) -> None:
-            with code.loop(length) as column:
+            with self._loop(len(self.kernel.sizes) - 1) as column:
                 for s, part in parts.items():
                     self._start(s, part)
                 for k in range(rows):
@@ -245,17 +267,24 @@ class KernelWriter(BodyWriter):
             and math.prod(sizes[len(s.kept) :]) > BLOCK and len(s.kept) < len(sizes)
         }  # fmt: skip
 
+        def turn(counter: str) -> None:
+            self.counters.append(counter)
+            self._level(len(sizes), registers | parts)
+            self.counters.pop()
+
         def turns(start: str, count: int) -> None:
             for s, part in parts.items():
                 self._start(s, part)
             with code.loop(count) as counter:
-                self.counters.append(code.let(f"add nuw nsw i64 {start}, {counter}"))
-                self._level(len(sizes), registers | parts)
-                self.counters.pop()
+                turn(code.let(f"add nuw nsw i64 {start}, {counter}"))
             for s, part in parts.items():
                 self._combine(s, registers[s], self._total(s, part))
 
-        blocks, rest = divmod(sizes[-1], BLOCK) if parts else (0, sizes[-1])
+        if not parts:
+            with self._loop(len(sizes) - 1) as counter:
+                turn(counter)
+            return
+        blocks, rest = divmod(sizes[-1], BLOCK)
         if blocks:
             with code.loop(blocks) as block:
                 turns(code.let(f"mul nuw nsw i64 {block}, {BLOCK}"), BLOCK)
@@ -307,7 +336,24 @@ def signature_of(step: Kernel | Tiles) -> tuple[str, dict[Operand, str]]:
     parameters = [f"ptr noalias nocapture {p}" for p in pointers.values()]
     if checked:
         parameters.append("ptr noalias nocapture %error")
+    parameters += ["i64 %first", "i64 %last"]
     return ", ".join(parameters), pointers
+
+
+def split_of(kernel: Kernel) -> int | None:
+    """Return the outermost loop whose turns are independent of each other, if there is one."""
+    for loop, count in enumerate(kernel.sizes):
+        if count > 1 and all(_is_split(s, loop) for s in kernel.body):
+            return loop
+    return None
+
+
+def _is_split(s: Store | Reduce, loop: int) -> bool:
+    if not s.offset.step(loop):
+        return False
+    if isinstance(s, Store):
+        return not s.add and not s.gathers
+    return in_register(s) or s.kept[0] == loop  # so that a share of it lies together
 
 
 def in_register(s: Reduce) -> bool:

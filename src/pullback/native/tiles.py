@@ -33,6 +33,7 @@ class TilesWriter(BodyWriter):
         self.vectors = min(2, -(-step.n // self.lanes))
         self.rows = _even_share(step.m, registers // self.vectors)
         self.width = self.vectors * self.lanes
+        self.portions = 1
 
     def write(self) -> None:
         """Write the whole function: panels of columns, in each of them tiles of rows."""
