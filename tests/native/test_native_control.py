@@ -154,3 +154,16 @@ def test_random_bodies_agree_with_the_interpreter(names, length):
     found, wanted = pb.compile(function)(XS[0], XS[:length]), function(XS[0], XS[:length])
     for a, b in zip(pb.tree.leaves(found), pb.tree.leaves(wanted), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
+def test_a_loop_reads_what_was_computed_before_it():
+    def loss(p):
+        def step(carry, _):
+            a, b = carry
+            return (a + 0.1 * (p[0] * a - p[1] * a * b), b + 0.1 * (p[2] * a * b - b)), None
+
+        a, b = pb.scan(step, (p[0] * 2, p[1] * 3), None, length=9)[0]
+        return a * a + b
+
+    agree(loss, XS[0])
+    agree(pb.grad(loss), XS[0])

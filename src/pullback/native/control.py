@@ -81,7 +81,7 @@ def _body(lowering: Lowering, graph: Graph, fixed: list[Buffer], carries: int) -
         return None
     moving = lowered.arguments[len(fixed) :]
     in_place = list(zip(moving, lowered.results, strict=False))[:carries]
-    return prepare(lowered.steps, moving, lowered.results, in_place)
+    return prepare(lowered.steps, moving, lowered.results, in_place, given=set(fixed))
 
 
 def _rooms(lowering: Lowering, node: Node) -> list[Buffer]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,12 +23,17 @@ class Plan:
     size: int
 
 
-def plan(steps: Sequence[Step]) -> Plan:
-    """Give each temporary a place from the step that makes it to the one that reads it last."""
+def plan(steps: Sequence[Step], given: Collection[Buffer] = ()) -> Plan:
+    """Give each temporary a place from the step that makes it to the one that reads it last.
+
+    What is `given` has a place already.
+    """
     last = {buffer: k for k, step in enumerate(steps) for buffer in step.buffers()}
     arena, offsets = Arena(), {}
     for k, step in enumerate(steps):
-        here = [buffer for buffer in step.buffers() if buffer.kind == "arena"]
+        here = [
+            buffer for buffer in step.buffers() if buffer.kind == "arena" and buffer not in given
+        ]
         for buffer in here:
             if buffer not in offsets:
                 offsets[buffer] = arena.take(buffer.nbytes)

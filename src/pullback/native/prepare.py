@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from pullback.native import memory
 from pullback.native.inplace import Pairs, reused
@@ -17,12 +17,13 @@ def prepare(
     arguments: Sequence[Buffer],
     results: Sequence[Buffer],
     pairs: Pairs = (),
+    given: Collection[Buffer] = (),
 ) -> Block:
     """Return the block of `steps`; of each pair, the result takes the argument's memory if it can.
 
-    Where it does, it is the argument that stands among the results.
+    Where it does, it is the argument that stands among the results. What is `given` lies outside.
     """
     found = [tidy(s) if isinstance(s, Kernel) else s for s in join_products(steps)]
     found, same = reused(found, pairs)
     placed = tuple(same.get(b, b) for b in results)
-    return Block(tuple(found), memory.plan(found), tuple(arguments), placed)
+    return Block(tuple(found), memory.plan(found, given), tuple(arguments), placed)
