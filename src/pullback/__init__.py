@@ -61,6 +61,7 @@ from pullback.transform import (
 if TYPE_CHECKING:
     from pullback import explain, nn, numpy, optim, scipy, train
     from pullback.explain import diagnose
+    from pullback.explain.derivation import derive
     from pullback.numpy import random
     from pullback.transform.sparse import (
         hessian_pattern,
@@ -89,6 +90,7 @@ __all__ = [
     "custom_linear_solve",
     "custom_root",
     "custom_vjp",
+    "derive",
     "diagnose",
     "errors",
     "explain",
@@ -147,7 +149,7 @@ _LAZY_FUNCTIONS = dict.fromkeys(
     ("hessian_pattern", "jacobian_pattern", "sparse_hessian", "sparse_jacobian"),
     "pullback.transform.sparse",
 )
-_LAZY_FUNCTIONS["diagnose"] = "pullback.explain"
+_LAZY_FUNCTIONS |= dict.fromkeys(("derive", "diagnose"), "pullback.explain")
 
 
 def __getattr__(name: str) -> Any:

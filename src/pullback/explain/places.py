@@ -28,10 +28,10 @@ class Place:
 def user_place() -> Place:
     """Return the line that is running now, in the innermost frame outside of the libraries."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and _is_library(frame.f_globals.get("__name__", "")):
+    while frame.f_back is not None and is_library(frame.f_globals.get("__name__", "")):
         frame = frame.f_back
     return Place(frame.f_code.co_filename, frame.f_lineno)
 
 
-def _is_library(module: str) -> bool:
+def is_library(module: str) -> bool:
     return module.partition(".")[0] in _OURS

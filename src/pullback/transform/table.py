@@ -79,6 +79,11 @@ def backward(graph: Graph, *args: Any, cotangent: Any = None) -> GradientTable:
             values[node] = x.value
             if x.node is not None:
                 owners.setdefault(x.node, node)
+        elif isinstance(x, tuple):
+            values[node] = tuple(o.value if isinstance(o, Tracer) else o for o in x)
+            several = next((o.node for o in x if isinstance(o, Tracer) and o.node), None)
+            if several is not None:
+                owners.setdefault(several.parents[0], node)
     results = [values[node] for node in graph.results]
     if cotangent is None:
         if len(results) != 1 or np.shape(results[0]) != ():
@@ -101,4 +106,8 @@ def backward(graph: Graph, *args: Any, cotangent: Any = None) -> GradientTable:
     out_nodes = [getattr(traced[n], "node", None) for n in graph.results]
     table = run_backward(zip(out_nodes, seeds, strict=True), visit=visit)
     gradients = {owners[node]: ct for node, ct in table.items() if node in owners}
+    for node, ct in gradients.items():
+        if isinstance(ct, list):  # one for each result of an operation with several
+            pairs = zip(ct, values[node], strict=True)
+            gradients[node] = tuple(np.zeros_like(o) if c is None else c for c, o in pairs)
     return GradientTable(graph, values, gradients, edges, visits)

@@ -1,0 +1,419 @@
+"""First phase of rewriting: every expression in canonical form as it is made.
+
+A rule looks at one expression, whose arguments are canonical already, and gives an equal one or
+None. A product is canonical as (number, numbers' expressions, chain of matrices); sums, products
+and products entry by entry are flat; transposes stand at the leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from pullback.explain.derivation.expr import (
+    Expr,
+    add,
+    diag,
+    diagonal,
+    eye,
+    hadamard,
+    inverse,
+    number,
+    ones,
+    power,
+    product,
+    rebuilt,
+    scalar_of,
+    total,
+    transpose,
+    zero,
+)
+
+Rule = Callable[[Expr], Expr | None]
+
+
+def canonical(expr: Expr) -> Expr:
+    """Return `expr`, the arguments of which are canonical, in canonical form."""
+    for rule in RULES.get(expr.kind, ()):
+        found = rule(expr)
+        if found is not None:
+            return found
+    return expr
+
+
+def coefficient(expr: Expr) -> tuple[float, Expr]:
+    """Return (c, x) with expr = c x and a number c."""
+    if expr.kind == "number":
+        return expr.data, number(1)
+    if expr.kind == "product" and expr.args[0].kind == "number":
+        return expr.args[0].data, product(*expr.args[1:])
+    return 1.0, expr
+
+
+def chain_of(expr: Expr) -> list[Expr]:
+    """Return the matrices that `expr` is the product of, numbers left out."""
+    factors = expr.args if expr.kind == "product" and not expr.is_scalar else (expr,)
+    return [f for f in factors if not f.is_scalar]
+
+
+# sums
+
+
+def flat_sum(expr: Expr) -> Expr | None:
+    """(a + b) + c -> a + b + c."""
+    if any(t.kind == "sum" for t in expr.args):
+        return add(*[u for t in expr.args for u in (t.args if t.kind == "sum" else (t,))])
+    return None
+
+
+def like_terms(expr: Expr) -> Expr | None:
+    """x + 2 x -> 3 x, x - x -> 0, x + 0 -> x."""
+    found: dict[Expr, float] = {}
+    for term in expr.args:
+        if term.kind != "zero":
+            c, x = coefficient(term)
+            found[x] = found.get(x, 0.0) + c
+    terms = [product(number(c), x) for x, c in found.items() if c != 0]
+    if len(terms) == len(expr.args) > 1:
+        return None
+    if not terms:
+        return number(0) if expr.is_scalar else zero(expr.shape)
+    return terms[0] if len(terms) == 1 else add(*terms)
+
+
+# products
+
+
+def flat_product(expr: Expr) -> Expr | None:
+    """(A B) C -> A B C; a row times a column stays a number of its own."""
+
+    def parts(f: Expr) -> Sequence[Expr]:
+        inside = f.kind == "product" and (not f.is_scalar or all(a.is_scalar for a in f.args))
+        return f.args if inside else (f,)
+
+    flat = [p for f in expr.args for p in parts(f)]
+    return product(*flat) if len(flat) != len(expr.args) else None
+
+
+def no_product(expr: Expr) -> Expr | None:
+    """A 0 -> 0, and the product of one factor is the factor."""
+    if any(f.kind == "zero" or (f.kind == "number" and f.data == 0) for f in expr.args):
+        return number(0) if expr.is_scalar else zero(expr.shape)
+    return expr.args[0] if len(expr.args) == 1 else None
+
+
+def numbers_first(expr: Expr) -> Expr | None:
+    """A 2 s B 3 -> 6 s A B, s s -> s^2, s s^-1 -> 1, 1 A -> A."""
+    value, powers, chain = 1.0, dict[Expr, float](), list[Expr]()
+    for f in expr.args:
+        if f.kind == "number":
+            value *= f.data
+        elif f.is_scalar:
+            base, exponent = (f.args[0], f.data) if f.kind == "power" else (f, 1.0)
+            powers[base] = powers.get(base, 0.0) + exponent
+        else:
+            chain.append(f)
+    scalars = [power(base, p) for base, p in powers.items() if p != 0]
+    front = [number(value)] if value != 1 or not (scalars or chain) else []
+    factors = (*front, *scalars, *chain)
+    return product(*factors) if factors != expr.args else None
+
+
+def no_eye(expr: Expr) -> Expr | None:
+    """A I -> A."""
+    if sum(not f.is_scalar for f in expr.args) > 1:
+        kept = [f for f in expr.args if f.kind != "eye"]
+        if not any(not f.is_scalar for f in kept):
+            kept.append(next(f for f in expr.args if f.kind == "eye"))
+        return product(*kept) if len(kept) < len(expr.args) else None
+    return None
+
+
+def _spliced(expr: Expr, at: int, count: int, *new: Expr) -> Expr:
+    return product(*expr.args[:at], *new, *expr.args[at + count :])
+
+
+def cancelled(expr: Expr) -> Expr | None:
+    """A A⁻¹ -> I, also transposed."""
+    for k, (a, b) in enumerate(pairwise(expr.args)):
+        if not a.is_scalar and a.shape == b.shape and inverse(a) == b and a.shape[0] is not None:
+            return _spliced(expr, k, 2, eye(a.shape[0]))
+    return None
+
+
+def number_inside(expr: Expr) -> Expr | None:
+    """u vᵀ A w zᵀ -> (vᵀ A w) u zᵀ, a number of its own."""
+    if expr.is_scalar and not any(f.is_scalar for f in expr.args):
+        starts = [k for k, f in enumerate(expr.args) if f.shape[0] is None]
+        if len(starts) == 1:
+            return None
+    start = None
+    for k, f in enumerate(expr.args):
+        if f.is_scalar or len(f.shape) != 2:
+            continue
+        if f.shape[0] is None:
+            start = k
+        if f.shape[1] is None and start is not None:
+            inner = product(*expr.args[start : k + 1])
+            return _spliced(expr, start, k + 1 - start, inner)
+    return None
+
+
+def row_times_column(expr: Expr) -> Expr | None:
+    """xᵀ x -> ‖x‖², 1ᵀ 1 -> n, 1ᵀ (a ∘ b) -> aᵀ b, 1ᵀ diag(M) -> tr M."""
+    if not expr.is_scalar or len(expr.args) != 2 or expr.args[0].is_scalar:
+        return None
+    row, column = expr.args
+    if row.kind == "ones" and column.kind == "ones" and row.shape[1] is not None:
+        return number(row.shape[1])
+    if transpose(row) == column:
+        return power(scalar_of("norm", column), 2)
+    if column.kind == "ones":
+        row, column = transpose(column), transpose(row)
+    if row.kind == "ones":
+        if column.kind == "power" and column.data == 2:
+            return power(scalar_of("norm", column.args[0]), 2)
+        if column.kind == "hadamard" and len(column.args) == 2:
+            return product(transpose(column.args[0]), column.args[1])
+        if column.kind == "diagonal":
+            return scalar_of("trace", column.args[0])
+        if column.kind == "sum":
+            return add(*[product(row, term) for term in column.args])
+    return None
+
+
+def sum_of_entries(expr: Expr) -> Expr | None:
+    """1ᵀ (A ∘ B) 1 -> tr(Aᵀ B), 1ᵀ (A ∘ A) 1 -> ‖A‖², 1ᵀ (A + B) 1 -> 1ᵀ A 1 + 1ᵀ B 1."""
+    if not expr.is_scalar or len(expr.args) != 3:
+        return None
+    row, x, column = expr.args
+    if row.kind != "ones" or column.kind != "ones":
+        return None
+    if x.kind == "power" and x.data == 2:
+        return power(scalar_of("norm", x.args[0]), 2)
+    if x.kind == "hadamard" and len(x.args) == 2:
+        return scalar_of("trace", product(transpose(x.args[0]), x.args[1]))
+    if x.kind == "sum":
+        return add(*[total(term) for term in x.args])
+    if x.kind == "ones" and x.shape[0] and x.shape[1]:
+        return number(x.shape[0] * x.shape[1])
+    return None
+
+
+def diag_times_vector(expr: Expr) -> Expr | None:
+    """diag(u) v -> u ∘ v, uᵀ diag(v) -> (u ∘ v)ᵀ."""
+    for k, (a, b) in enumerate(pairwise(expr.args)):
+        if a.kind == "diag" and b.shape[1] is None:
+            return _spliced(expr, k, 2, hadamard(a.args[0], b))
+        if b.kind == "diag" and a.shape[0] is None and not a.is_scalar:
+            return _spliced(expr, k, 2, transpose(hadamard(transpose(a), b.args[0])))
+    return None
+
+
+def matrix_of_ones(expr: Expr) -> Expr | None:
+    """1 1ᵀ -> the matrix of ones, where nothing else is in the product."""
+    kinds = [f.kind for f in expr.args if not f.is_scalar]
+    if kinds == ["ones", "ones"] and not expr.is_scalar:
+        numbers = [f for f in expr.args if f.is_scalar]
+        return product(*numbers, ones(*expr.shape))
+    return None
+
+
+# products entry by entry
+
+
+def flat_hadamard(expr: Expr) -> Expr | None:
+    """(A ∘ B) ∘ C -> A ∘ B ∘ C; of numbers it is the product."""
+    if expr.is_scalar:
+        return product(*expr.args)
+    if any(f.kind == "hadamard" for f in expr.args):
+        parts = [p for f in expr.args for p in (f.args if f.kind == "hadamard" else (f,))]
+        return hadamard(*parts)
+    return None
+
+
+def numbers_out(expr: Expr) -> Expr | None:
+    """(2 s A) ∘ B -> 2 s (A ∘ B)."""
+    numbers: list[Expr] = []
+    rest: list[Expr] = []
+    for f in expr.args:
+        if f.kind == "product":
+            inside = [a for a in f.args if a.is_scalar]
+            numbers += inside
+            rest.append(product(*[a for a in f.args if not a.is_scalar]) if inside else f)
+        else:
+            rest.append(f)
+    return product(*numbers, hadamard(*rest)) if numbers else None
+
+
+def entry_powers(expr: Expr) -> Expr | None:
+    """A ∘ 1 -> A, A ∘ A -> A^2 entry by entry, A ∘ 0 -> 0."""
+    if any(f.kind == "zero" for f in expr.args):
+        return zero(expr.shape)
+    powers: dict[Expr, float] = {}
+    for f in expr.args:
+        base, exponent = (f.args[0], f.data) if f.kind == "power" else (f, 1.0)
+        if base.kind != "ones":
+            powers[base] = powers.get(base, 0.0) + exponent
+    factors = [power(base, p) for base, p in powers.items() if p != 0]
+    if len(factors) == 1:
+        return factors[0]
+    if not factors:
+        return ones(*expr.shape)
+    return hadamard(*factors) if len(factors) < len(expr.args) else None
+
+
+def repeated_rows(expr: Expr) -> Expr | None:
+    """(u 1ᵀ) ∘ M -> diag(u) M, (1 vᵀ) ∘ M -> M diag(v)."""
+    for k, f in enumerate(expr.args):
+        if f.kind != "product" or len(f.args) < 2:
+            continue
+        rest = hadamard(*expr.args[:k], *expr.args[k + 1 :])
+        if f.args[-1].kind == "ones" and f.args[-1].shape[0] is None:
+            return product(diag(product(*f.args[:-1])), rest)
+        if f.args[0].kind == "ones" and f.args[0].shape[1] is None:
+            return product(rest, diag(transpose(product(*f.args[1:]))))
+    return None
+
+
+# everything else
+
+
+def pushed_transpose(expr: Expr) -> Expr | None:
+    """(A B)ᵀ -> Bᵀ Aᵀ, (A + B)ᵀ -> Aᵀ + Bᵀ, Aᵀᵀ -> A."""
+    (x,) = expr.args
+    if x.is_scalar or x.kind in ("eye", "diag"):
+        return x
+    if x.kind in ("ones", "zero"):
+        return Expr(x.kind, (), expr.shape)
+    if x.kind == "transpose":
+        return x.args[0]
+    if x.kind == "sum":
+        return add(*map(transpose, x.args))
+    if x.kind == "product":
+        return product(*map(transpose, reversed(x.args)))
+    if x.kind == "hadamard":
+        return hadamard(*map(transpose, x.args))
+    if x.kind == "power":
+        return power(transpose(x.args[0]), x.data)
+    return None
+
+
+def plain_power(expr: Expr) -> Expr | None:
+    """x^1 -> x, x^0 -> 1, (x^2)^3 -> x^6, (2 x)^3 -> 8 x^3; ‖x‖ is never negative."""
+    (x,), p = expr.args, expr.data
+    if p == 1:
+        return x
+    if p == 0 or x.kind == "ones":
+        return ones(*expr.shape)
+    if x.kind == "number" and (x.data > 0 or (p == int(p) and x.data)):
+        return number(x.data**p)
+    if x.kind == "power" and (p == int(p) or x.args[0].kind == "norm"):
+        return power(x.args[0], x.data * p)
+    c, rest = coefficient(x)
+    if c != 1 and x.kind != "number" and (c > 0 or p == int(p)):
+        return product(number(c**p), power(rest, p))
+    return None
+
+
+def plain_inverse(expr: Expr) -> Expr | None:
+    """A⁻¹⁻¹ -> A, (Aᵀ)⁻¹ -> (A⁻¹)ᵀ, (c A)⁻¹ -> c⁻¹ A⁻¹, diag(v)⁻¹ -> diag(1 ⊘ v)."""
+    (x,) = expr.args
+    if x.kind == "inverse":
+        return x.args[0]
+    if x.kind == "eye":
+        return x
+    if x.kind == "transpose":
+        return transpose(inverse(x.args[0]))
+    if x.kind == "diag":
+        return diag(power(x.args[0], -1))
+    numbers = [a for a in x.args if a.is_scalar] if x.kind == "product" else []
+    if numbers:
+        rest = product(*[a for a in x.args if not a.is_scalar])
+        return product(*[power(a, -1) for a in numbers], inverse(rest))
+    return None
+
+
+def of_transpose(expr: Expr) -> Expr | None:
+    """det Aᵀ -> det A, tr Aᵀ -> tr A, ‖Aᵀ‖ -> ‖A‖."""
+    (x,) = expr.args
+    return rebuilt(expr, (x.args[0],)) if x.kind == "transpose" else None
+
+
+def plain_trace(expr: Expr) -> Expr | None:
+    """tr(c A + B) -> c tr A + tr B, tr(u vᵀ) -> vᵀ u, tr(Aᵀ A) -> ‖A‖², tr(A ⊗ B) -> tr A tr B."""
+    (x,) = expr.args
+    if x.kind == "eye" and x.shape[0]:
+        return number(x.shape[0])
+    if x.kind == "zero":
+        return number(0)
+    if x.kind == "diag":
+        return total(x.args[0])
+    if x.kind == "sum":
+        return add(*[scalar_of("trace", term) for term in x.args])
+    if x.kind == "kron":
+        return product(*[scalar_of("trace", factor) for factor in x.args])
+    if x.kind != "product":
+        return None
+    numbers = [a for a in x.args if a.is_scalar]
+    chain = [a for a in x.args if not a.is_scalar]
+    for k, f in enumerate(chain):
+        if f.shape[0] is None:
+            return product(*numbers, product(*chain[k:], *chain[:k]))
+    if numbers:
+        return product(*numbers, scalar_of("trace", product(*chain)))
+    half, odd = divmod(len(chain), 2)
+    for k in range(len(chain)) if not odd else ():
+        turned = [*chain[k:], *chain[:k]]
+        right = product(*turned[half:])
+        if transpose(product(*turned[:half])) == right:
+            return power(scalar_of("norm", right), 2)
+    return None
+
+
+def plain_norm(expr: Expr) -> Expr | None:
+    """‖c x‖ -> |c| ‖x‖."""
+    c, x = coefficient(expr.args[0])
+    return product(number(abs(c)), scalar_of("norm", x)) if c != 1 else None
+
+
+def plain_diag(expr: Expr) -> Expr | None:
+    """diag(1) -> I, diag(2 v) -> 2 diag(v)."""
+    (x,) = expr.args
+    if x.kind == "ones" and x.shape[0]:
+        return eye(x.shape[0])
+    numbers = [a for a in x.args if a.is_scalar] if x.kind == "product" else []
+    if numbers:
+        return product(*numbers, diag(product(*[a for a in x.args if not a.is_scalar])))
+    return None
+
+
+def plain_diagonal(expr: Expr) -> Expr | None:
+    """diag(diag(v)) -> v, diag(2 A) -> 2 diag(A), diag(I) -> 1."""
+    (x,) = expr.args
+    if x.kind == "diag":
+        return x.args[0]
+    if x.kind == "eye":
+        return ones(*expr.shape)
+    c, rest = coefficient(x)
+    return product(number(c), diagonal(rest)) if c != 1 else None
+
+
+RULES: dict[str, tuple[Rule, ...]] = {
+    "sum": (flat_sum, like_terms),
+    "product": (
+        flat_product, no_product, numbers_first, no_eye, cancelled, number_inside,
+        row_times_column, sum_of_entries, diag_times_vector, matrix_of_ones,
+    ),
+    "hadamard": (flat_hadamard, numbers_out, entry_powers, repeated_rows),
+    "transpose": (pushed_transpose,),
+    "power": (plain_power,),
+    "inverse": (plain_inverse,),
+    "det": (of_transpose,),
+    "logdet": (of_transpose,),
+    "trace": (of_transpose, plain_trace),
+    "norm": (of_transpose, plain_norm),
+    "diag": (plain_diag,),
+    "diagonal": (of_transpose, plain_diagonal),
+}  # fmt: skip
+"""The rules by the kind of expression they look at, in the order they are tried."""

@@ -1,0 +1,174 @@
+"""Reading a graph: its values as definitions in matrix language, the steps a teacher would name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pullback.core.graph import Graph, Node
+from pullback.explain.derivation import expr as e
+from pullback.explain.derivation.compact import compact
+from pullback.explain.derivation.expr import Expr
+from pullback.explain.derivation.forms import Form, form_of, own_shape, uniform
+from pullback.explain.derivation.naming import cased, numbered
+
+SHARED_SIZE = 6
+"""What is needed several times gets a name if it is longer than this."""
+LINE_SIZE = 24
+"""What is longer than this gets a name anyway."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A value with a name: `symbol` stands for `expression`; the graph computes it at `node`."""
+
+    node: Node
+    symbol: Expr
+    expression: Expr
+
+
+@dataclass(slots=True)
+class Reading:
+    """A graph in matrix language: what is given, and what is computed of it in order."""
+
+    given: dict[Node, Expr] = field(default_factory=dict)
+    constants: dict[Node, Expr] = field(default_factory=dict)
+    definitions: list[Definition] = field(default_factory=list)
+
+    @property
+    def by_symbol(self) -> dict[Expr, Definition]:
+        """The definitions by what they define."""
+        return {d.symbol: d for d in self.definitions}
+
+
+def read(graph: Graph, names: list[str], locals_: Mapping[Node, str], result: str) -> Reading:
+    """Read `graph`; `names` are those of its arguments, `locals_` what its author calls values."""
+    given = {
+        n: e.symbol(s, own_shape(n.shape)) for n, s in zip(graph.arguments, names, strict=True)
+    }
+    reader = _Reader(graph, given)
+    reader.name_values(locals_, taken={*names, result}, result=result)
+    return reader.read()
+
+
+class _Reader:
+    def __init__(self, graph: Graph, given: dict[Node, Expr]) -> None:
+        self.graph, self.result = graph, graph.results[0]
+        self.reading = Reading(given)
+        self.moving = _dependent(graph)
+        self.forms = self._needed_forms()
+        self.uses: dict[Node, int] = {}
+        for form in self.forms.values():
+            for operand in form.operands:
+                self.uses[operand] = self.uses.get(operand, 0) + 1
+        self.names: dict[Node, str] = {}
+        self.expressions: dict[Node, Expr] = dict(given)
+
+    def _needed_forms(self) -> dict[Node, Form]:
+        """Return the forms of the nodes that the result is written with, in order."""
+        found: dict[Node, Form] = {}
+        pending = [self.result]
+        while pending:
+            node = pending.pop()
+            if node.op is not None and node in self.moving and node not in found:
+                found[node] = form_of(node)
+                pending += found[node].operands
+        return dict(sorted(found.items(), key=lambda item: item[0].order))
+
+    def name_values(self, locals_: Mapping[Node, str], taken: set[str], result: str) -> None:
+        """Choose which values get a name, and which: the author's, or z and h for layers."""
+        layers = [n for n, f in self.forms.items() if self._is_layer(f)]
+        stems: dict[Node, str] = {}
+        for node in self.forms:
+            own = locals_.get(node, "")
+            if own and own not in taken:
+                stems[node] = own
+        consumed = {i for f in self.forms.values() if f.role == "product" for i in f.operands}
+        for node in layers:
+            z = self.forms[node].operands[0]
+            stems.setdefault(z, cased("z", z.shape))
+            if self.forms[node].role == "activation" or node in consumed:
+                stems.setdefault(node, cased("h", node.shape))
+        for node, form in self.forms.items():
+            if form.role == "opaque":
+                stems.setdefault(node, cased("u", node.shape))
+        stems.pop(self.result, None)
+        ordered = sorted(stems, key=lambda node: node.order)
+        free = [s if s not in taken else s + "_" for s in (stems[n] for n in ordered)]
+        self.names = dict(zip(ordered, numbered(free), strict=True))
+        self.names[self.result] = result
+
+    def _is_layer(self, form: Form) -> bool:
+        """Whether `form` is a function of the entries of something with a product."""
+        if form.role not in ("activation", "function") or form.operands[0].shape == ():
+            return False
+        return self._holds_product(form.operands[0])
+
+    def _holds_product(self, node: Node) -> bool:
+        form = self.forms.get(node)
+        if form is None or form.role in ("activation", "function"):
+            return False
+        return form.role in ("product", "opaque") or any(map(self._holds_product, form.operands))
+
+    def read(self) -> Reading:
+        """Write every value with what comes before it."""
+        for node, form in self.forms.items():
+            args = [self._expression(i) for i in form.operands]
+            expression = compact(form.build(*args))
+            self.expressions[node] = expression
+            shared = self.uses.get(node, 0) > 1 and e.size(expression) > SHARED_SIZE
+            if node in self.names or shared or e.size(expression) > LINE_SIZE:
+                self._define(node, expression)
+        if self.result not in self.forms:  # an argument, or a constant
+            self._define(self.result, self._expression(self.result))
+        return self.reading
+
+    def _define(self, node: Node, expression: Expr) -> None:
+        name = self.names.get(node) or self._next_name(node)
+        symbol = e.symbol(name, expression.shape)
+        self.reading.definitions.append(Definition(node, symbol, expression))
+        self.expressions[node] = symbol
+
+    def _next_name(self, node: Node) -> str:
+        stem, k = cased("v", node.shape), 1
+        while f"{stem}{k}" in self.names.values():
+            k += 1
+        self.names[node] = f"{stem}{k}"
+        return self.names[node]
+
+    def _expression(self, node: Node) -> Expr:
+        if node not in self.expressions:
+            self.expressions[node] = self._constant(node)
+        return self.expressions[node]
+
+    def _constant(self, node: Node) -> Expr:
+        """Return a number, or a symbol for an array that is known when the graph is made."""
+        value = uniform(node)
+        shape = own_shape(node.shape)
+        if value is not None and len(node.shape) <= 2:
+            return e.product(e.number(value), e.ones(*shape))
+        if node.is_constant and len(node.shape) == 2 and _is_eye(node.value):
+            return e.eye(node.shape[0])
+        taken = {*self.names.values(), *(s.data for s in self.reading.given.values())}
+        k = 1
+        while f"C{k}" in taken or any(s.data == f"C{k}" for s in self.reading.constants.values()):
+            k += 1
+        symbol = e.symbol(f"C{k}", shape)
+        self.reading.constants[node] = symbol
+        return symbol
+
+
+def _is_eye(value: object) -> bool:
+    array = np.asarray(value)
+    return array.shape[0] == array.shape[1] and np.array_equal(array, np.eye(len(array)))
+
+
+def _dependent(graph: Graph) -> set[Node]:
+    """Return the nodes that depend on an argument."""
+    found = set(graph.arguments)
+    for node in graph.nodes:
+        if any(i in found for i in node.inputs):
+            found.add(node)
+    return found

@@ -1,0 +1,188 @@
+"""A derivation prints the textbook's lines, and every line is worth what the graph computes."""
+
+import numpy as np
+import pytest
+
+import pullback as pb
+
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return RNG.normal(size=shape)
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def texts(derivation, section=None):
+    return [str(line) for line in derivation.lines if section in (None, line.section)]
+
+
+def column_network(W1, W2, x, t):
+    return 0.5 * np.sum((sigmoid(W2 @ pb.nn.relu(W1 @ x)) - t) ** 2)
+
+
+def row_network(net, X, T):
+    for W, b in net:
+        X = sigmoid(X @ W + b)
+    return 0.5 * np.sum((X - T) ** 2)
+
+
+def attention(X, Wq, Wk, Wv, T):
+    Q = X @ Wq
+    K = X @ Wk
+    V = X @ Wv
+    S = Q @ K.T / np.sqrt(Q.shape[1])
+    A = pb.nn.softmax(S)
+    Y = A @ V
+    return 0.5 * np.sum((Y - T) ** 2)
+
+
+def test_the_recursion_of_a_network_with_samples_as_columns():
+    derivation = pb.derive(column_network, normal(4, 3), normal(2, 4), normal(3), normal(2))
+    assert texts(derivation)[:9] == [
+        "z₁ = W₁ x",
+        "h₁ = relu(z₁)",
+        "z₂ = W₂ h₁",
+        "h₂ = σ(z₂)",
+        "E = ½ ‖h₂ − t‖²",
+        "δ₂ = ∂E/∂z₂ = (h₂ − t) ∘ σ′(z₂)",
+        "δ₁ = ∂E/∂z₁ = (W₂ᵀ δ₂) ∘ relu′(z₁)",
+        "∂E/∂W₁ = δ₁ xᵀ",
+        "∂E/∂W₂ = δ₂ h₁ᵀ",
+    ]
+    assert texts(derivation, "where") == ["σ′(z) = σ(z) (1 − σ(z))", "relu′(z) = [z > 0]"]
+
+
+def test_batches_as_rows_sum_over_them():
+    net = [(normal(3, 5), normal(5)), (normal(5, 2), normal(2))]
+    derivation = pb.derive(row_network, net, normal(7, 3), normal(7, 2), argnums=0)
+    assert texts(derivation, "backward") == [
+        "Δ₂ = ∂E/∂Z₂ = (H₂ − T) ∘ σ′(Z₂)",
+        "Δ₁ = ∂E/∂Z₁ = (Δ₂ W₂ᵀ) ∘ σ′(Z₁)",
+    ]
+    assert texts(derivation, "gradients") == [
+        "∂E/∂W₁ = Xᵀ Δ₁",
+        "∂E/∂b₁ = Δ₁ᵀ 𝟏",
+        "∂E/∂W₂ = H₁ᵀ Δ₂",
+        "∂E/∂b₂ = Δ₂ᵀ 𝟏",
+    ]
+
+
+def test_attention_has_the_names_of_its_author():
+    args = (normal(6, 5), normal(5, 4), normal(5, 4), normal(5, 3), normal(6, 3))
+    derivation = pb.derive(attention, *args, argnums=(1, 2, 3))
+    assert texts(derivation)[:5] == [
+        "Q = X W_q",
+        "K = X Wₖ",
+        "V = X Wᵥ",
+        "S = ½ Q Kᵀ",
+        "A = softmax(S)",
+    ]
+    assert texts(derivation, "backward")[:3] == [
+        "Δ_Y = ∂E/∂Y = Y − T",
+        "Δ_A = ∂E/∂A = Δ_Y Vᵀ",
+        "Δ_S = ∂E/∂S = A ∘ (Δ_A − (A ∘ Δ_A) 𝟏 𝟏ᵀ)",
+    ]
+
+
+def test_softmax_with_cross_entropy_leaves_probabilities_minus_targets():
+    model = pb.nn.mlp(pb.random.key(0), [3, 5, 2], "tanh")
+
+    def loss(model, X, y):
+        return pb.nn.softmax_cross_entropy(model(X), y)
+
+    derivation = pb.derive(loss, model, normal(4, 3), np.array([0, 1, 1, 0]), argnums=0)
+    assert texts(derivation, "backward")[0] == "Δ₂ = ∂E/∂Z₂ = ¼ (softmax(Z₂) − onehot(y))"
+    assert [g.path for g in derivation.given][:2] == [
+        "model.layers[0].weight",
+        "model.layers[0].bias",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("function", "args"),
+    [
+        (column_network, (normal(4, 3), normal(2, 4), normal(3), normal(2))),
+        (attention, (normal(6, 5), normal(5, 4), normal(5, 4), normal(5, 3), normal(6, 3))),
+    ],
+)
+def test_gradient_lines_have_the_values_of_grad(function, args):
+    derivation = pb.derive(function, *args)
+    expected = pb.grad(function, argnums=tuple(range(len(args))))(*args)
+    lines = {line.name: line for line in derivation.lines if line.section == "gradients"}
+    assert len(lines) == len(args)
+    for line, gradient in zip(lines.values(), expected, strict=True):
+        assert line.shape == gradient.shape
+        np.testing.assert_allclose(line.value, gradient, rtol=1e-10, atol=1e-12)
+
+
+def test_a_wrong_line_is_not_printed(monkeypatch):
+    from pullback.explain.derivation import calculus
+
+    monkeypatch.setitem(calculus.PULLBACKS, "softmax", lambda expr, g: (g,))
+    with pytest.raises(pb.errors.GradientError, match="∂E/∂x = y is wrong"):
+        pb.derive(lambda x, y: pb.nn.softmax(x) @ y, normal(3), normal(3))
+
+
+def test_the_second_point_finds_what_zeros_hide(monkeypatch):
+    from pullback.explain.derivation import calculus
+
+    monkeypatch.setitem(calculus.PULLBACKS, "norm", lambda expr, g: (expr.args[0],))
+    with pytest.raises(pb.errors.GradientError, match="is wrong"):
+        pb.derive(lambda x: np.linalg.norm(x), np.zeros(3))
+
+
+def test_an_operation_without_matrix_form_keeps_its_name():
+    derivation = pb.derive(lambda x: np.max(x) + np.sum(x), normal(4))
+    assert "u = max(x)" in texts(derivation)
+    assert "∂E/∂x = 𝟏 + vjp[max, x](1)" in texts(derivation)
+
+
+def test_operations_with_several_results_are_checked_too():
+    derivation = pb.derive(lambda A: np.linalg.eigh(A @ A.T)[0][0], normal(3, 3))
+    assert derivation.lines[-1].shape == (3, 3)
+
+
+def test_a_result_that_is_no_number_is_part_of_any_loss():
+    derivation = pb.derive(lambda X, W, b: X @ W + b, normal(7, 3), normal(3, 2), normal(2))
+    assert texts(derivation) == [
+        "Y = X W + 𝟏 bᵀ",
+        "∂E/∂X = Δ_Y Wᵀ",
+        "∂E/∂W = Xᵀ Δ_Y",
+        "∂E/∂b = Δ_Yᵀ 𝟏",
+    ]
+
+
+def test_shapes_alone_will_do():
+    derivation = pb.derive(lambda A, x: x @ A @ x, pb.Aval((3, 3), "f8"), pb.Aval((3,), "f8"))
+    assert str(derivation.gradient("x")) == "∂E/∂x = (A + Aᵀ) x"
+
+
+def test_a_graph_is_derived_as_its_function():
+    graph = pb.trace(lambda x: np.sum(np.exp(x)), pb.Aval((3,), "f8"))
+    assert str(pb.derive(graph, normal(3)).gradient("x")) == "∂E/∂x = exp(x)"
+
+
+def test_what_does_not_matter_has_gradient_zero():
+    derivation = pb.derive(lambda x, y: 3.0 * y, 2.0, 1.0)
+    assert texts(derivation, "gradients") == ["∂E/∂x = 0", "∂E/∂y = 3"]
+
+
+def test_complex_arguments_and_several_results_are_refused():
+    with pytest.raises(pb.errors.DTypeError, match="x is complex128: expected real"):
+        pb.derive(lambda x: np.abs(x), 1j)
+    with pytest.raises(pb.errors.ShapeError, match="one result, got 2"):
+        pb.derive(lambda x: (x, x), 1.0)
+
+
+def test_latex_and_html_are_complete():
+    derivation = pb.derive(column_network, normal(4, 3), normal(2, 4), normal(3), normal(2))
+    latex = derivation.latex()
+    assert r"\delta_{1} &= \frac{\partial E}{\partial z_{1}} = " in latex
+    assert latex.count("{") == latex.count("}")
+    assert latex.startswith(r"\begin{aligned}")
+    assert derivation._repr_html_().count("<math") == derivation.html().count("</math>")
+    assert "<msub><mi>W</mi><mn>1</mn></msub>" in derivation.html()
