@@ -238,3 +238,12 @@ def test_long_sums_in_float32_keep_their_digits():
     np.testing.assert_allclose(pb.compile(lambda x: x @ x)(x), exact / 10, rtol=1e-5)
     wide = x[:-3].reshape(1000, 1000)[:, :-1]
     np.testing.assert_allclose(pb.compile(np.sum)(wide), np.sum(wide, dtype=float), rtol=1e-5)
+
+
+def test_sums_over_nothing_beside_sums_over_rows():
+    def f(x):
+        return np.sum(x, axis=0), np.tanh(np.sum(x, axis=())), np.sum(x, axis=2)
+
+    x = RNG.normal(size=(20, 3, 1)).astype("f4")
+    for found, wanted in zip(pb.compile(f)(x), f(x), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5)

@@ -225,7 +225,7 @@ class KernelWriter(BodyWriter):
         reduces = [s for s in self.kernel.body if isinstance(s, Reduce)]
         return (
             any(_adds_rows(s, last) for s in reduces)
-            and not any(in_register(s) and len(s.kept) == last for s in reduces)
+            and not any(in_register(s) and len(s.kept) >= last for s in reduces)
             and operations(self.kernel.body) <= LIGHT
         )
 
