@@ -66,8 +66,15 @@ def assigned(x, index, axis):
 def product(draw, x, y):
     return draw(st.sampled_from([
         lambda x, y: x @ y, lambda x, y: x @ x.mT, lambda x, y: x.mT @ x[..., ::-1, :],
-        lambda x, y: np.einsum("...i,...i->...", x, y), lambda x, y: np.einsum("ij,kj->ik", x, y),
+        lambda x, y: contracted("...i,...i->...", x, y),
+        lambda x, y: contracted("ij,kj->ik", x, y),
     ]))  # fmt: skip
+
+
+def contracted(subscripts, x, y):
+    if x.shape[-1] != y.shape[-1]:
+        raise ValueError("NumPy would sum before it multiplies: inf * x - inf * x becomes inf")
+    return np.einsum(subscripts, x, y)
 
 
 @st.composite
@@ -150,6 +157,7 @@ def test_products_of_booleans_are_disjunctions():
 def test_einsum_broadcasts_one_to_none():
     same(lambda x, y: np.einsum("i,i->", x, y), np.ones(0), np.ones(1))
     same(lambda x, y: np.einsum("i,i->", x, y), np.ones(1), np.ones(0))
+    same(lambda x, y: np.einsum("ai,ai->a", x, y), np.ones((0, 0)), np.ones((1, 0)))
 
 
 @pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8"])

@@ -56,7 +56,8 @@ def _lengths(operands: Sequence[str], shapes: Sequence[tuple[int, ...]]) -> dict
                     f"einsum: index {letter!r} has length {lengths[letter]} and {n} in operands "
                     f"of shapes {list(shapes)}"
                 )
-            lengths[letter] = max(lengths[letter], n) if n else 0
+            if lengths[letter] == 1:  # stretches, to 0 too
+                lengths[letter] = n
     return lengths
 
 
