@@ -71,12 +71,16 @@ from pullback.nn.pooling import (
     MaxPool1d,
     MaxPool2d,
 )
+from pullback.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from pullback.nn.stateful import combine, partition, training_call
 
 __all__ = [
     "ACTIVATIONS",
+    "GRU",
     "INITIALISERS",
     "LOSSES",
+    "LSTM",
+    "RNN",
     "Activation",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -90,8 +94,10 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "Dropout",
+    "GRUCell",
     "GroupNorm",
     "Initialiser",
+    "LSTMCell",
     "LayerNorm",
     "Linear",
     "MaxPool1d",
@@ -99,6 +105,7 @@ __all__ = [
     "Module",
     "PReLU",
     "RMSNorm",
+    "RNNCell",
     "Sequential",
     "binary_cross_entropy",
     "celu",
