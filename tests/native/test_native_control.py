@@ -167,3 +167,17 @@ def test_a_loop_reads_what_was_computed_before_it():
 
     agree(loss, XS[0])
     agree(pb.grad(loss), XS[0])
+
+
+def test_a_loop_in_python_is_a_loop_in_machine_code_also_inside_of_another():
+    def rows(w, x):
+        h = x[0]
+        for row in x[1:]:
+            h = np.tanh(h @ w + row)
+        return h
+
+    x = RNG.normal(size=(60, 2, 3))
+    compiled = agree(pb.grad(lambda w, x: np.sum(rows(w, x)), (0, 1)), W, x)
+    assert compiled.loops.count("repeat") == 2
+    compiled = agree(lambda w, xs: pb.map(lambda x: rows(w, x), xs), W, np.stack([x, x + 1]))
+    assert compiled.loops.count("repeat") == 2

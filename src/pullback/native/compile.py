@@ -15,7 +15,7 @@ from pullback.core.graph import Graph
 from pullback.core.tracer import Tracer
 from pullback.core.tracing import argument_names, trace
 from pullback.native.report import report
-from pullback.passes import simplify
+from pullback.passes import reroll, simplify
 
 
 class Compiled:
@@ -158,7 +158,7 @@ class Compiled:
             named = dict(zip(names, given[len(args) :], strict=True))
             return self.function(*positional, **named)
 
-        graph = simplify(trace(flat, *args, *[kwargs[name] for name in names]))
+        graph = reroll(simplify(trace(flat, *args, *[kwargs[name] for name in names])))
         for node, name in zip(graph.arguments, self._names(args, kwargs), strict=True):
             node.name = name
         return NativeProgram(graph, self._donated(args, len(fixed))), graph.out_tree
