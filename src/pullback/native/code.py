@@ -207,7 +207,7 @@ class Code:
         """Return a place on the stack, which LLVM turns into a register."""
         self._count += 1
         name = f"%s{self._count}"
-        self._entry.append(f"  {name} = alloca {type_of(dtype)}")
+        self._entry.append(f"  {name} = alloca {self.type(dtype)}")
         return name
 
     # values
@@ -321,6 +321,14 @@ class Code:
         if dtype.kind == "b":
             value = self.let(f"zext i1 {value} to i8")
         self.line(f"store {memory_type(dtype)} {value}, ptr {pointer}, align {dtype.alignment}")
+
+    def times(self, count: str, factor: int) -> str:
+        """Return a count multiplied."""
+        return count if factor == 1 else self.let(f"mul nuw nsw i64 {count}, {factor}")
+
+    def least(self, x: str, y: str) -> str:
+        """Return the smaller one of two counts."""
+        return self.let(f"select i1 {self.let(f'icmp ult i64 {x}, {y}')}, i64 {x}, i64 {y}")
 
     def splat(self, dtype: DType, x: str) -> str:
         """Return one number in every lane."""

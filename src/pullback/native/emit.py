@@ -56,6 +56,11 @@ class BodyWriter:
             with self.code.loop(s.buffer.size) as i:
                 self.put(s.buffer, i, start_of(s))
 
+    def get(self, buffer: Buffer, place: str) -> str:
+        """Read one element of a buffer that is written too."""
+        pointer = self.code.element(buffer.dtype, self.pointers[buffer, 0], place)
+        return self.code.load(buffer.dtype, pointer)
+
     def put(self, buffer: Buffer, place: str, value: str) -> None:
         """Write one element of a buffer."""
         pointer = self.code.element(buffer.dtype, self.pointers[buffer, 0], place)
@@ -76,9 +81,7 @@ class BodyWriter:
 
     def merge(self, kind: str, buffer: Buffer, place: str, value: str) -> None:
         """Combine a value with an element of a buffer."""
-        before = self.code.load(
-            buffer.dtype, self.code.element(buffer.dtype, self.pointers[buffer, 0], place)
-        )
+        before = self.get(buffer, place)
         self.put(buffer, place, combine(self.code, kind, buffer.dtype, before, value))
 
     def base(self, buffer: Buffer, place: Affine) -> tuple[str, Affine]:
@@ -121,6 +124,12 @@ class BodyWriter:
             offset = code.let(f"add nsw i64 {offset}, {index}")
         return offset
 
+    def load(self, expr: Load) -> str:
+        """Write a load."""
+        base, offset = self.base(expr.buffer, expr.offset)
+        place = self._moved(self.offset(offset), expr.gathers)
+        return self.code.load(expr.dtype, self.code.element(expr.dtype, base, place))
+
     def value(self, expr: Expr) -> str:
         """Return the value of an expression, computed once."""
         found = self.known.get(expr)
@@ -133,9 +142,7 @@ class BodyWriter:
         if isinstance(expr, Number):
             return code.number(expr.value, expr.dtype)
         if isinstance(expr, Load):
-            base, offset = self.base(expr.buffer, expr.offset)
-            place = self._moved(self.offset(offset), expr.gathers)
-            return code.load(expr.dtype, code.element(expr.dtype, base, place))
+            return self.load(expr)
         assert isinstance(expr, Apply)
         values = []
         for k, arg in enumerate(expr.args):
@@ -367,6 +374,11 @@ def _adds_rows(s: Reduce, last: int) -> bool:
 
 
 def start_of(s: Reduce) -> str:
+    """Return the literal that a reduction begins with."""
+    return number(start_value(s), s.buffer.dtype)
+
+
+def start_value(s: Reduce) -> Any:
     """Return what a reduction begins with."""
     dtype, value = s.buffer.dtype, START[s.combine]
     if s.combine in ("max", "min") and dtype.kind in "iu":
@@ -374,7 +386,7 @@ def start_of(s: Reduce) -> str:
         value = limits.min if s.combine == "max" else limits.max
     elif dtype.kind == "b" and s.combine in ("max", "min"):
         value = s.combine == "min"
-    return number(value, dtype)
+    return value
 
 
 def combine(code: Code, name: str, dtype: DType, x: str, y: str) -> str:

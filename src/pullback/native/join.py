@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pullback.native.emit import has_gathers
 from pullback.native.loops import (
     Buffer,
     Expr,
@@ -11,6 +12,7 @@ from pullback.native.loops import (
     Load,
     Product,
     Reduce,
+    Statement,
     Store,
     identity,
     linear,
@@ -49,14 +51,26 @@ def _is_ours(step: Matmul) -> bool:
 
 
 def _goes_over(product: Matmul, reader: Kernel) -> bool:
-    """Whether the kernel goes over the elements of the product, each in its own turn."""
-    here = linear(identity(reader.sizes), reader.sizes)
-    return reader.sizes == (*product.batch, product.m, product.n) and all(
-        load.offset == here and not load.gathers
-        for s in reader.body
-        for load in loads_of(s)
-        if load.buffer is product.out
+    """Whether the kernel goes over the elements of the product, each in its own turn.
+
+    What it writes must lie together, and no place be computed, so that whole vectors are written.
+    """
+    here, last = linear(identity(reader.sizes), reader.sizes), len(reader.sizes) - 1
+    return (
+        reader.sizes == (*product.batch, product.m, product.n)
+        and not has_gathers(reader.body)
+        and all(s.offset.step(last) == (product.n > 1) for s in reader.body if _keeps(s, last))
+        and all(
+            load.offset == here
+            for s in reader.body
+            for load in loads_of(s)
+            if load.buffer is product.out
+        )
     )
+
+
+def _keeps(s: Statement, loop: int) -> bool:
+    return isinstance(s, Store) or loop in s.kept
 
 
 def _tiles(product: Matmul, reader: Kernel | None, stored: bool) -> Tiles:

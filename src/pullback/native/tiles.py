@@ -1,166 +1,271 @@
 """Matrix products in registers: a tile of the result is summed up, then handed to its readers.
 
 The columns of a panel lie in vector registers; each row of the tile adds the products of one
-number of the left matrix with them. The panel of the right matrix is copied first where its rows
-do not lie together or are no whole vectors (Goto and van de Geijn, "Anatomy of high-performance
+number of the left matrix with them. The panel of the right matrix is copied first where it is
+read often, or its rows do not lie together (Goto and van de Geijn, "Anatomy of high-performance
 matrix multiplication", 2008).
 """
 
 from __future__ import annotations
 
-import functools
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 
-from pullback.native.code import Code, Module, number, type_of
-from pullback.native.emit import BodyWriter, signature_of
-from pullback.native.engine import vector_bytes
-from pullback.native.loops import Reduce
+from pullback.native.code import Code, Module
+from pullback.native.emit import signature_of, start_of, start_value
+from pullback.native.loops import Reduce, operations
 from pullback.native.steps import Tiles
+from pullback.native.tiling import tiling
+from pullback.native.vectors import (
+    VectorWriter,
+    first_lanes,
+    load_vector,
+    store_vector,
+    transposed,
+)
+
+LARGEST_UNROLLED = 400
+"""Expressions of a body for all vectors of a tile, up to which each has its own instructions."""
+
+DIRECT_TILES = 20
+"""Tiles of rows up to which a panel is read where it lies: a copy would not pay."""
 
 
-class TilesWriter(BodyWriter):
-    """Writes products, with their body, as a function of the pointers to its buffers."""
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Columns of the right matrix: where the first row begins, and how far apart the rows are."""
+
+    start: str
+    step: int
+    masks: list[str | None]
+
+
+class TilesWriter(VectorWriter):
+    """Writes products, with their body, as a function of the pointers to its buffers.
+
+    The function does the portions `first` to before `last` of its `tiling`.
+    """
 
     def __init__(self, module: Module, step: Tiles, name: str) -> None:
         parameters, pointers = signature_of(step)
-        super().__init__(Code(module, name, parameters, "internal void", apart=True), pointers)
-        self.step = step
-        self.dtype = step.product.dtype
-        self.lanes = vector_bytes() // self.dtype.itemsize
-        self.vector = f"<{self.lanes} x {type_of(self.dtype)}>"
-        # half of the registers would leave the adders waiting; all but a few hold sums
-        registers = 24 if vector_bytes() == 64 else 12
-        self.vectors = min(2, -(-step.n // self.lanes))
-        self.rows = _even_share(step.m, registers // self.vectors)
-        self.width = self.vectors * self.lanes
-        self.portions = 1
+        self.tiling = tiling(step)
+        lanes = self.tiling.lanes
+        code = Code(module, name, parameters, "internal void", apart=True, lanes=lanes)
+        super().__init__(code, pointers)
+        self.step, self.dtype, self.lanes = step, step.product.dtype, lanes
+        self.last = len(step.sizes) - 1
+        self.reduces = [s for s in step.body if isinstance(s, Reduce)]
+        self.portions = self.tiling.portions
+        self.a_steps = (1, step.m) if step.a_transposed else (step.k, 1)
 
     def write(self) -> None:
         """Write the whole function: panels of columns, in each of them tiles of rows."""
-        code, step = self.code, self.step
-        for s in step.body:
-            if isinstance(s, Reduce):
-                self.fill(s)
-        self.panel = code.room(self.dtype, step.k * self.width)
-        self.tile = code.room(self.dtype, self.rows * self.width)
+        code, step, shape = self.code, self.step, self.tiling
+        for s in self.reduces:
+            self._begin(s)
+        self.copied = step.b_transposed or step.m > DIRECT_TILES * shape.rows
+        if self.copied:
+            self.panel = code.room(self.dtype, step.k * shape.width)
+        self.unrolled = operations(step.body) * shape.rows * shape.vectors <= LARGEST_UNROLLED
+        if not self.unrolled:
+            self.tile = code.room(self.dtype, shape.rows * shape.width)
         with ExitStack() as nest:
-            self.batch = [nest.enter_context(code.loop(n)) for n in step.batch]
+            self.batch = [nest.enter_context(self._pieces(k, n)) for k, n in enumerate(step.batch)]
             self.counters, self.offsets = self.batch, {}
             (a, a_at), (b, b_at) = map(self.base, (step.a, step.b), step.offsets)
             self.a = code.element(self.dtype, a, self.offset(a_at))
             self.b = code.element(self.dtype, b, self.offset(b_at))
-            self._product()
+            with self._pieces(self.last, -(-step.n // shape.width)) as j:
+                self._columns(code.let(f"mul nuw nsw i64 {j}, {shape.width}"))
         code.finish()
 
-    def _product(self) -> None:
-        code, step = self.code, self.step
-        full, rest = divmod(step.n, self.width)
+    def _pieces(self, loop: int, count: int) -> AbstractContextManager[str]:
+        """Write a loop over all its turns, or over those that are asked for."""
+        if loop == self.tiling.split:
+            return self.code.span("%first", "%last")
+        return self.code.loop(count)
+
+    def _begin(self, s: Reduce) -> None:
+        """Write the start of a reduction to the part of its buffer that the portions write."""
+        code, shape = self.code, self.tiling
+        length = {self.last: shape.width, self.last - 1: shape.rows}
+        with ExitStack() as nest:
+            self.counters, self.offsets = ["0"] * len(self.step.sizes), {}
+            for loop in s.kept:
+                size = self.step.sizes[loop]
+                if loop == shape.split:
+                    first, last = (code.times(c, length.get(loop, 1)) for c in ("%first", "%last"))
+                    turns = code.span(first, code.least(last, str(size)))
+                else:
+                    turns = code.loop(size)
+                self.counters[loop] = nest.enter_context(turns)
+            at = code.element(s.buffer.dtype, self.pointers[s.buffer, 0], self.offset(s.offset))
+            code.store(s.buffer.dtype, start_of(s), at)
+
+    def _columns(self, column: str) -> None:
+        """Write the tiles of one panel."""
+        code, step, rows = self.code, self.step, self.tiling.rows
+        self.column, self.masks = column, self._masks(column)
+        panel = self._copy_panel() if self.copied else Panel(
+            code.element(self.dtype, self.b, column), step.n, self.masks
+        )  # fmt: skip
+        full, rest = divmod(step.m, rows)
+        mine = self.tiling.split == self.last - 1
         if full:
-            with code.loop(full) as j:
-                self._panel(code.let(f"mul nuw nsw i64 {j}, {self.width}"), self.width)
-        if rest:
-            self._panel(str(full * self.width), rest)
+            ends = "%first", code.least("%last", str(full))
+            with code.span(*ends) if mine else code.loop(full) as i:
+                self._tile(code.times(i, rows), rows, panel)
+        if rest and mine:
+            with code.span(str(full), "%last"):
+                self._tile(str(full * rows), rest, panel)
+        elif rest:
+            self._tile(str(full * rows), rest, panel)
 
-    def _panel(self, column: str, width: int) -> None:
-        code, step = self.code, self.step
-        direct = not step.b_transposed and width % self.lanes == 0 and step.m <= 4 * self.rows
-        if not direct:
-            self._copy_panel(column, width)
-        full, rest = divmod(step.m, self.rows)
-        if full:
-            with code.loop(full) as i:
-                row = code.let(f"mul nuw nsw i64 {i}, {self.rows}")
-                self._tile(row, self.rows, column, width, direct)
-        if rest:
-            self._tile(str(full * self.rows), rest, column, width, direct)
+    def _masks(self, column: str) -> list[str | None]:
+        """Return, for each vector of a panel, which of its columns there are."""
+        n, width, lanes = self.step.n, self.tiling.width, self.lanes
+        starts = range(0, width, lanes)
+        if n % width == 0:
+            return [None for _ in starts]
+        if n < width:
+            return [first_lanes(self.code, n - start) for start in starts]
+        left = self.code.let(f"sub nuw nsw i64 {n}, {column}")
+        counts = [self.code.let(f"sub nsw i64 {left}, {start}") for start in starts]
+        return [first_lanes(self.code, count) for count in counts]
 
-    def _copy_panel(self, column: str, width: int) -> None:
-        """Copy the columns of a panel, so that each row lies together, filled up with zeros."""
-        code, step = self.code, self.step
-        padded = -(-width // self.lanes) * self.lanes
-
-        def copy(k: str, c: str) -> None:
-            j = code.let(f"add nuw nsw i64 {column}, {c}")
-            source = self._place(j, step.k, k) if step.b_transposed else self._place(k, step.n, j)
-            value = code.load(self.dtype, code.element(self.dtype, self.b, source))
-            at = code.element(self.dtype, self.panel, self._place(k, self.width, c))
-            code.store(self.dtype, value, at)
-
-        if step.b_transposed:  # what is read lies together
-            with code.loop(width) as c, code.loop(step.k) as k:
-                copy(k, c)
+    def _copy_panel(self) -> Panel:
+        """Copy the columns of a panel, so that its rows follow each other."""
+        code, step, width = self.code, self.step, self.tiling.width
+        if step.b_transposed:
+            self._copy_transposed()
         else:
-            with code.loop(step.k) as k, code.loop(width) as c:
-                copy(k, c)
-        if padded > width:
-            with code.loop(step.k) as k, code.loop(padded - width) as missing:
-                c = code.let(f"add nuw nsw i64 {missing}, {width}")
-                at = code.element(self.dtype, self.panel, self._place(k, self.width, c))
-                code.store(self.dtype, number(0, self.dtype), at)
+            start = code.element(self.dtype, self.b, self.column)
+            with code.loop(step.k) as k:
+                source = code.element(self.dtype, start, code.times(k, step.n))
+                target = code.element(self.dtype, self.panel, code.times(k, width))
+                for q, mask in enumerate(self.masks):
+                    x = load_vector(code, self.dtype, self._moved_by(source, q), mask)
+                    store_vector(code, self.dtype, x, self._moved_by(target, q), None)
+        return Panel(self.panel, width, [None] * self.tiling.vectors)
 
-    def _place(self, major: str, length: int, minor: str) -> str:
-        start = self.code.let(f"mul nuw nsw i64 {major}, {length}")
-        return self.code.let(f"add nuw nsw i64 {start}, {minor}")
+    def _copy_transposed(self) -> None:
+        """Copy the columns of a panel, which lie together in memory, square by square."""
+        code, step, lanes, vectors = self.code, self.step, self.lanes, self.tiling.vectors
 
-    def _tile(self, row: str, rows: int, column: str, width: int, direct: bool) -> None:
-        code, step = self.code, self.step
-        vectors = -(-width // self.lanes)
+        def square(k: str, count: int, q: str) -> None:
+            across = code.let(f"add nuw nsw i64 {self.column}, {code.times(q, lanes)}")
+            rows = []
+            for c in range(lanes):
+                j = code.let(f"add nuw nsw i64 {across}, {c}")
+                j = j if step.n % self.tiling.width == 0 else code.least(j, str(step.n - 1))
+                at = code.let(f"add nuw nsw i64 {code.times(j, step.k)}, {k}")
+                at = code.element(self.dtype, self.b, at)
+                rows.append(load_vector(code, self.dtype, at, first_lanes(code, count)))
+            at = code.let(f"add nuw nsw i64 {code.times(k, vectors)}, {q}")
+            target = code.element(self.dtype, self.panel, code.times(at, lanes))
+            for c, x in enumerate(transposed(code, self.dtype, rows)[:count]):
+                store_vector(code, self.dtype, x, self._moved_by(target, c * vectors), None)
+
+        full, rest = divmod(step.k, lanes)
+        with code.loop(vectors) as q:
+            if full:
+                with code.loop(full) as k:
+                    square(code.times(k, lanes), lanes, q)
+            if rest:
+                square(str(full * lanes), rest, q)
+
+    def _moved_by(self, pointer: str, vectors: int) -> str:
+        """Return the address so many vectors further on."""
+        if not vectors:
+            return pointer
+        return self.code.element(self.dtype, pointer, str(vectors * self.lanes))
+
+    def _tile(self, row: str, rows: int, panel: Panel) -> None:
+        """Write one tile: its sums, and the body for each of its vectors."""
+        code, step, vectors = self.code, self.step, self.tiling.vectors
+        row_step, k_step = self.a_steps
+        left = code.element(self.dtype, self.a, code.times(row, row_step))
 
         def turn(k: str, sums: list[str]) -> list[str]:
-            base, length = (self.b, step.n) if direct else (self.panel, self.width)
-            start = self._place(k, length, column if direct else "0")
-            at = code.element(self.dtype, base, start)
-            right = [self._vector(at, q * self.lanes) for q in range(vectors)]
+            at = code.element(self.dtype, panel.start, code.times(k, panel.step))
+            right = [
+                load_vector(code, self.dtype, self._moved_by(at, q), mask)
+                for q, mask in enumerate(panel.masks)
+            ]
+            at = code.element(self.dtype, left, code.times(k, k_step))
             new = []
             for r in range(rows):
-                i = code.let(f"add nuw nsw i64 {row}, {r}")
-                place = (
-                    self._place(k, step.m, i) if step.a_transposed else self._place(i, step.k, k)
-                )
-                left = self._splat(code.load(self.dtype, code.element(self.dtype, self.a, place)))
-                for q in range(vectors):
-                    new.append(self._fused(left, right[q], sums[r * vectors + q]))
+                one = code.load(self.dtype, code.element(self.dtype, at, str(r * row_step)))
+                x = code.splat(self.dtype, one)
+                for y, total in zip(right, sums[r * vectors : (r + 1) * vectors], strict=True):
+                    new.append(code.intrinsic("fmuladd", self.dtype, [x, y, total]))
             return new
 
         zero = ["zeroinitializer"] * (rows * vectors)
-        sums = code.fold(step.k, self.vector, zero, turn)
-        for r in range(rows):
-            for q in range(vectors):
-                at = code.element(self.dtype, self.tile, str(r * self.width + q * self.lanes))
-                code.line(
-                    f"store {self.vector} {sums[r * vectors + q]}, ptr {at}, "
-                    f"align {self.dtype.itemsize}"
-                )
-        with code.loop(rows) as down, code.loop(width) as along:
-            self.known, self.offsets = {}, {}
-            self.counters = [
-                *self.batch,
-                code.let(f"add nuw nsw i64 {row}, {down}"),
-                code.let(f"add nuw nsw i64 {column}, {along}"),
-            ]
-            at = code.element(self.dtype, self.tile, self._place(down, self.width, along))
-            self.known[step.product] = code.load(self.dtype, at)
-            for s in step.body:
-                self.statement(s)
+        self._finish(row, rows, code.fold(step.k, code.type(self.dtype), zero, turn))
 
-    def _vector(self, base: str, offset: int) -> str:
-        at = self.code.element(self.dtype, base, str(offset)) if offset else base
-        return self.code.let(f"load {self.vector}, ptr {at}, align {self.dtype.itemsize}")
+    def _finish(self, row: str, rows: int, sums: list[str]) -> None:
+        """Write the body for the vectors of a tile, and what it adds up."""
+        code, vectors = self.code, self.tiling.vectors
+        above = [s for s in self.reduces if self.last - 1 not in s.kept]
+        within = [s for s in self.reduces if self.last - 1 in s.kept]
+        registers = {s: self._registers(s) for s in self.reduces}
 
-    def _splat(self, x: str) -> str:
-        code, t = self.code, type_of(self.dtype)
-        one = code.let(f"insertelement {self.vector} poison, {t} {x}, i32 0")
-        order = f"<{self.lanes} x i32> zeroinitializer"
-        return code.let(f"shufflevector {self.vector} {one}, {self.vector} poison, {order}")
+        def one_row(i: str, values: list[str]) -> None:
+            self._start(within, registers)
+            for q, value in enumerate(values):
+                self._place(i, q)
+                self.known = {self.step.product: value}
+                for s in self.step.body:
+                    if isinstance(s, Reduce):
+                        self.accumulate(s, registers[s][q])
+                    else:
+                        self.statement(s)
+            self._merge(within, registers, i)
 
-    def _fused(self, x: str, y: str, z: str) -> str:
-        name = f"llvm.fmuladd.v{self.lanes}f{8 * self.dtype.itemsize}"
-        v = self.vector
-        self.code.module.declare(name, f"declare {v} @{name}({v}, {v}, {v})")
-        return self.code.let(f"call {v} @{name}({v} {x}, {v} {y}, {v} {z})")
+        self._start(above, registers)
+        if self.unrolled:
+            for down in range(rows):
+                i = code.let(f"add nuw nsw i64 {row}, {down}")
+                one_row(i, sums[down * vectors : (down + 1) * vectors])
+        else:
+            for k, total in enumerate(sums):
+                store_vector(code, self.dtype, total, self._moved_by(self.tile, k), None)
+            with code.loop(rows) as r:
+                at = code.element(self.dtype, self.tile, code.times(r, self.tiling.width))
+                values = [
+                    load_vector(code, self.dtype, self._moved_by(at, q), None)
+                    for q in range(vectors)
+                ]
+                one_row(code.let(f"add nuw nsw i64 {row}, {r}"), values)
+        self._merge(above, registers, row)
 
+    def _place(self, row: str, q: int) -> None:
+        """Go to a vector of the result."""
+        column = self.code.let(f"add nuw nsw i64 {self.column}, {q * self.lanes}")
+        self.counters, self.offsets = [*self.batch, row, column], {}
+        self.mask = self.masks[q]
 
-@functools.cache
-def _even_share(n: int, most: int) -> int:
-    """Return the rows of a tile, at most `most`, so that the last tile is about as high."""
-    return -(-n // -(-n // most))
+    def _registers(self, s: Reduce) -> list[str]:
+        """Return where each vector of a row is added to: columns apart, or all together."""
+        if self.last in s.kept:
+            return [self.code.variable(s.buffer.dtype) for _ in self.masks]
+        return [self.code.variable(s.buffer.dtype)] * len(self.masks)
+
+    def _start(self, reduces: list[Reduce], registers: dict[Reduce, list[str]]) -> None:
+        code = self.code
+        for s in reduces:
+            t, start = code.type(s.buffer.dtype), code.number(start_value(s), s.buffer.dtype)
+            for register in dict.fromkeys(registers[s]):
+                code.line(f"store {t} {start}, ptr {register}")
+
+    def _merge(self, reduces: list[Reduce], registers: dict[Reduce, list[str]], row: str) -> None:
+        """Combine what was added up with the numbers in memory."""
+        for s in reduces:
+            for q, register in enumerate(dict.fromkeys(registers[s])):
+                total = self.code.let(f"load {self.code.type(s.buffer.dtype)}, ptr {register}")
+                self._place(row, q)
+                if self.last in s.kept:
+                    self.merge(s.combine, s.buffer, self.offset(s.offset), total)
+                else:
+                    self.merge_lanes(s, total)
