@@ -186,3 +186,41 @@ def test_latex_and_html_are_complete():
     assert latex.startswith(r"\begin{aligned}")
     assert derivation._repr_html_().count("<math") == derivation.html().count("</math>")
     assert "<msub><mi>W</mi><mn>1</mn></msub>" in derivation.html()
+
+
+def test_convolutions_are_written_by_each_other():
+    def loss(w, b, x, t):
+        z = pb.nn.functional.conv(x, w, padding=1) + b
+        return 0.5 * np.sum((np.tanh(z) - t) ** 2)
+
+    args = (normal(3, 3, 2, 4), normal(4), normal(2, 6, 6, 2), normal(2, 6, 6, 4))
+    derivation = pb.derive(loss, *args)
+    assert texts(derivation)[:7] == [
+        "z = x ∗ w + b",
+        "H = tanh(z)",
+        "E = ½ ‖H − t‖_F²",
+        "Δ = ∂E/∂z = (H − t) ∘ tanh′(z)",
+        "∂E/∂w = x ⋆ Δ",
+        "∂E/∂b = sum₀₁₂(Δ)",
+        "∂E/∂x = Δ ∗ᵀ w",
+    ]
+    assert "(x ∗ w)[n, p, o] = Σ x[n, p + k − 1, i] w[k, i, o] over k, i" in str(derivation)
+
+
+def test_several_heads_of_attention_are_stacks_of_matrices():
+    def loss(X, Wq, Wk, Wv, T):
+        def heads(Y):
+            return Y.reshape(len(Y), 2, -1).transpose(1, 0, 2)
+
+        Q = heads(X @ Wq)
+        K = heads(X @ Wk)
+        S = Q @ K.transpose(0, 2, 1) / np.sqrt(Q.shape[-1])
+        A = pb.nn.softmax(S)
+        Y = A @ heads(X @ Wv)
+        return 0.5 * np.sum((Y - T) ** 2)
+
+    args = (normal(6, 4), normal(4, 4), normal(4, 4), normal(4, 4), normal(2, 6, 2))
+    found = texts(pb.derive(loss, *args, argnums=(1, 2, 3)))
+    assert "S = (1/√2) Q Kᵀ" in found
+    assert "Δ_S = ∂E/∂S = A ∘ (Δ_A − sum₂(A ∘ Δ_A))" in found
+    assert "Δ_K = ∂E/∂K = (1/√2) Δ_Sᵀ Q" in found

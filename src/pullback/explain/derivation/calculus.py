@@ -30,6 +30,7 @@ from pullback.explain.derivation.expr import (
     zero,
 )
 from pullback.explain.derivation.functions import slope_at
+from pullback.explain.derivation.operations import sum_of_rows
 
 Pullback = Callable[[Expr, Expr], tuple[Expr, ...]]
 
@@ -105,7 +106,11 @@ def _softmax(expr: Expr, g: Expr) -> tuple[Expr, ...]:
     p, columns = softmax(expr.args[0]), expr.shape[1]
     if columns is None:
         return (subtract(hadamard(p, g), product(product(transpose(p), g), p)),)
-    sums = product(hadamard(p, g), ones(columns, None), ones(None, columns))
+    weighted = hadamard(p, g)
+    if len(expr.shape) > 2:
+        sums = sum_of_rows(weighted)
+    else:
+        sums = product(weighted, ones(columns, None), ones(None, columns))
     return (hadamard(p, subtract(g, sums)),)
 
 
@@ -115,12 +120,14 @@ def _logsumexp(expr: Expr, g: Expr) -> tuple[Expr, ...]:
 
 
 def _opaque(expr: Expr, g: Expr) -> tuple[Expr, ...]:
-    """What has no matrix form: the transposed derivative of the operation, by its name."""
+    """What has no matrix form: the rule of the operation, or the name of its transpose."""
     if expr.data.bprop is None:
         return tuple(zero(arg.shape) for arg in expr.args)
-    return tuple(
-        make("vjp", (g, *expr.args), arg.shape, (expr.data, k)) for k, arg in enumerate(expr.args)
-    )
+    found = []
+    for k, arg in enumerate(expr.args):
+        written = expr.data.adjoint(k, g, expr.args) if arg.kind != "number" else None
+        found.append(written or make("vjp", (g, *expr.args), arg.shape, (expr.data, k)))
+    return tuple(found)
 
 
 PULLBACKS: dict[str, Pullback] = {

@@ -26,6 +26,7 @@ from pullback.explain.derivation.expr import (
     scalar_of,
     total,
     transpose,
+    transposes,
     zero,
 )
 
@@ -34,7 +35,9 @@ Rule = Callable[[Expr], Expr | None]
 
 def canonical(expr: Expr) -> Expr:
     """Return `expr`, the arguments of which are canonical, in canonical form."""
-    for rule in RULES.get(expr.kind, ()):
+    from pullback.explain.derivation.tensor_rules import TENSOR_RULES
+
+    for rule in TENSOR_RULES if expr.kind == "call" else RULES.get(expr.kind, ()):
         found = rule(expr)
         if found is not None:
             return found
@@ -372,9 +375,12 @@ def plain_trace(expr: Expr) -> Expr | None:
 
 
 def plain_norm(expr: Expr) -> Expr | None:
-    """‖c x‖ -> |c| ‖x‖."""
+    """‖c x‖ -> |c| ‖x‖, ‖Aᵀ + Bᵀ‖ -> ‖A + B‖."""
     c, x = coefficient(expr.args[0])
-    return product(number(abs(c)), scalar_of("norm", x)) if c != 1 else None
+    if c != 1:
+        return product(number(abs(c)), scalar_of("norm", x))
+    turned = transpose(x) if len(x.shape) == 2 else x
+    return scalar_of("norm", turned) if transposes(turned) < transposes(x) else None
 
 
 def plain_diag(expr: Expr) -> Expr | None:
@@ -412,7 +418,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "det": (of_transpose,),
     "logdet": (of_transpose,),
     "trace": (of_transpose, plain_trace),
-    "norm": (of_transpose, plain_norm),
+    "norm": (plain_norm,),
     "diag": (plain_diag,),
     "diagonal": (of_transpose, plain_diagonal),
 }  # fmt: skip

@@ -21,6 +21,8 @@ from pullback.transform.table import GradientTable, backward
 
 TOLERANCE = 1e-7
 """Relative difference that a line and the graph may have where the graph is in float64."""
+ROUNDING = 1e-11
+"""The difference, relative to the largest of the symbols, where the graph gives almost 0."""
 ROUGH = 1e-3
 """The same where some of the graph is in less precision."""
 
@@ -58,7 +60,8 @@ class Point:
                 found = value_of(step.expression, self.symbols).reshape(np.shape(expected))
         except (ValueError, np.linalg.LinAlgError) as error:
             raise GradientError(f"derive: {text} cannot be computed: {error}") from error
-        if not _same(found, expected, self.tolerance):
+        sizes = [np.max(np.abs(self.symbols[s]), initial=0) for s in e.symbols(step.expression)]
+        if not _same(found, expected, self.tolerance, ROUNDING * max(sizes, default=0)):
             raise GradientError(
                 f"derive: the line {text} is wrong: it gives {found} where the graph gives "
                 f"{expected}. Please report the function."
@@ -74,9 +77,10 @@ def _gradient(table: GradientTable, node: Node) -> Any:
     return np.zeros(node.shape) if found is None else found
 
 
-def _same(found: Any, expected: Any, tolerance: float) -> bool:
+def _same(found: Any, expected: Any, tolerance: float, rounding: float = 0.0) -> bool:
+    """Whether two arrays differ by `tolerance` of the largest entry at most, or by `rounding`."""
     size = np.max(np.abs(expected), initial=0, where=np.isfinite(expected))
-    close = np.isclose(found, expected, tolerance, tolerance * size + 1e-300, equal_nan=True)
+    close = np.isclose(found, expected, tolerance, tolerance * size + rounding, equal_nan=True)
     return bool(np.all(close))
 
 

@@ -49,18 +49,17 @@ def common_left_factor(expr: Expr) -> Expr | None:
 
 
 def common_number(expr: Expr) -> Expr | None:
-    """2 a - 2 b -> 2 (a - b), s a + s b -> s (a + b)."""
+    """2 a - 2 b -> 2 (a - b), -a - b -> -(a + b), s a + s b -> s (a + b)."""
     values = [coefficient(term)[0] for term in expr.args]
-    c = abs(values[0])
-    if c != 1 and all(abs(v) == c for v in values):
-        terms = [product(number(1 / c), term) for term in expr.args]
-        return product(number(c), add(*terms))
-    shared = [s for s in _chains(expr)[0][0] if s.kind != "number"]
-    shared = [s for s in shared if all(s in numbers for numbers, _ in _chains(expr))]
-    if shared and not expr.is_scalar:
-        rest = [product(*_without(n, shared), *chain) for n, chain in _chains(expr)]
-        return product(*shared, add(*rest))
-    return None
+    c = values[0] if len(set(values)) == 1 else abs(values[0])
+    c = c if all(abs(v) == abs(c) for v in values) else 1.0
+    parts = _chains(expr)
+    shared = [] if expr.is_scalar else [s for s in parts[0][0] if s.kind != "number"]
+    shared = [s for s in shared if all(s in numbers for numbers, _ in parts)]
+    if c == 1 and not shared:
+        return None
+    rest = [product(number(1 / c), *_without(n, shared), *chain) for n, chain in parts]
+    return product(number(c), *shared, add(*rest))
 
 
 def _without(factors: Sequence[Expr], removed: Sequence[Expr]) -> list[Expr]:

@@ -23,6 +23,11 @@ Shape = tuple[int | None, ...]
 SCALAR: Shape = (None, None)
 
 
+def own_shape(shape: tuple[int, ...]) -> Shape:
+    """Return the shape in matrix language of an array of `shape`: vectors are columns."""
+    return {0: SCALAR, 1: (*shape, None)}.get(len(shape), shape)
+
+
 @dataclass(frozen=True, slots=True)
 class Expr:
     """An expression: what it is made of, what else belongs to it (`data`), and its shape."""
@@ -58,6 +63,11 @@ def symbols(expr: Expr) -> set[Expr]:
 def size(expr: Expr) -> int:
     """Return the number of symbols and numbers in `expr`, which is how long it is to read."""
     return sum(not e.args for e in walk(expr))
+
+
+def transposes(expr: Expr) -> int:
+    """Return the number of transposes in `expr`, and of rows of ones."""
+    return sum(e.kind == "transpose" or (e.kind == "ones" and not e.shape[0]) for e in walk(expr))
 
 
 def rebuilt(expr: Expr, args: tuple[Expr, ...]) -> Expr:
@@ -189,4 +199,8 @@ def inner(x: Expr, y: Expr) -> Expr:
     """Return the sum of the products of the entries of x and y, as a matrix product."""
     if x.is_scalar:
         return product(x, y)
+    if len(x.shape) > 2:
+        from pullback.explain.derivation.operations import sum_of_entries
+
+        return sum_of_entries(hadamard(x, y))
     return scalar_of("trace", product(transpose(x), y))

@@ -6,7 +6,7 @@ it. `FORMS` is the table by operation; what is not in it keeps its name and is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -14,11 +14,17 @@ from typing import Any, Literal
 import numpy as np
 
 from pullback.core.graph import Node
-from pullback.core.op import OPS, Op
 from pullback.explain.derivation import expr as e
-from pullback.explain.derivation.evaluate import Operation
+from pullback.explain.derivation.canonical import coefficient
 from pullback.explain.derivation.expr import Expr
 from pullback.explain.derivation.functions import Function, of_op
+from pullback.explain.derivation.operations import (
+    broadcast,
+    call,
+    one_result,
+    operation_of,
+    sum_of_entries,
+)
 
 Build = Callable[..., Expr]
 Role = Literal["", "product", "function", "activation", "opaque"]
@@ -37,11 +43,6 @@ class Form:
     role: Role = ""
 
 
-def own_shape(shape: tuple[int, ...]) -> e.Shape:
-    """Return the shape in matrix language of an array of `shape`: vectors are columns."""
-    return {0: e.SCALAR, 1: (*shape, None)}.get(len(shape), shape)
-
-
 def aligned(x: Expr, node: Node, shape: tuple[int, ...]) -> Expr:
     """Return x broadcast to `shape` as NumPy does: a vector is a row of a matrix."""
     if node.shape == shape or not shape:
@@ -50,7 +51,7 @@ def aligned(x: Expr, node: Node, shape: tuple[int, ...]) -> Expr:
         return _stretched(x, node, shape)
     if len(shape) == 2 and len(node.shape) == 1:
         x = e.transpose(x)
-    rows, columns = own_shape(shape)
+    rows, columns = e.own_shape(shape)
     if x.shape[0] in (None, 1) and rows not in (None, 1):
         x = e.product(e.ones(rows, x.shape[0]), x)
     if x.shape[1] in (None, 1) and columns not in (None, 1):
@@ -59,57 +60,17 @@ def aligned(x: Expr, node: Node, shape: tuple[int, ...]) -> Expr:
 
 
 def _stretched(x: Expr, node: Node, shape: tuple[int, ...]) -> Expr:
-    if x.is_scalar:
-        return e.product(x, e.ones(*shape))
-    op, params = OPS["broadcast_to"], {"shape": shape}
-    operation = Operation(
-        "broadcast", partial(op, **params), partial(_bprop, op, params), [node.shape], shape
-    )
-    return e.make("call", (x,), shape, operation)
+    return e.product(x, e.ones(*shape)) if x.is_scalar else broadcast(x, node.shape, shape)
 
 
-def opaque(node: Node) -> Form:
-    """Return the form of an operation that is known by its name only."""
+def named(node: Node) -> Form:
+    """Return the form of an operation that keeps its name."""
     if node.op is not None and node.op.name == "item":
         (source,), index = node.inputs, node.params["index"]
-        operation = _one_result(source, index)
-    else:
-        source = node
-        operation = _operation(node)
-
-    def build(*args: Expr) -> Expr:
-        return e.make("call", args, own_shape(node.shape), operation)
-
-    return Form(source.inputs, build, "opaque")
-
-
-def _operation(node: Node) -> Operation:
-    op, params = node.op, node.params
-    assert op is not None
-    bprop = None if op.vjp is None else partial(_bprop, op, params)
-    return Operation(
-        op.name, partial(op, **params), bprop, [i.shape for i in node.inputs], node.shape
-    )
-
-
-def _bprop(op: Op, params: Mapping[str, Any], args: Sequence[Any], cotangent: Any) -> Sequence[Any]:
-    return op.bprop(args, cotangent, **params)
-
-
-def _one_result(node: Node, index: int) -> Operation:
-    """Return the operation that gives the result at `index` of several."""
-    op, params = node.op, node.params
-    assert op is not None
-
-    def forward(*args: Any) -> Any:
-        return op(*args, **params)[index]
-
-    def bprop(args: Sequence[Any], cotangent: Any) -> Sequence[Any]:
-        zeros = [np.zeros_like(out) for out in op(*args, **params)]
-        return op.bprop(args, (*zeros[:index], cotangent, *zeros[index + 1 :]), **params)
-
-    shapes = [i.shape for i in node.inputs]
-    return Operation(op.name, forward, bprop, shapes, node.aval[index].shape)
+        return Form(source.inputs, partial(call, one_result(source, index)), "opaque")
+    operation = operation_of(node)
+    role = NAMED_ROLES.get(operation.name, "opaque")
+    return Form(node.inputs, partial(call, operation), role)
 
 
 def applied(function: Function, x: Node) -> Form:
@@ -129,7 +90,15 @@ def form_of(node: Node) -> Form:
             return found
     if node.op.kind == "elementwise" and len(node.inputs) == 1 and node.dtype.kind == "f":
         return applied(of_op(node.op), node.inputs[0])
-    return opaque(node)
+    return named(node)
+
+
+def number_of(node: Node) -> Expr | None:
+    """Return a constant as a number, or an array of one number; None for any other."""
+    value = uniform(node)
+    if value is None or len(node.shape) > 2:
+        return None
+    return e.product(e.number(value), e.ones(*e.own_shape(node.shape)))
 
 
 def uniform(node: Node) -> float | None:
@@ -156,7 +125,7 @@ def _times(node: Node, second: Callable[[Expr], Expr]) -> Form:
     def build(x: Expr, y: Expr) -> Expr:
         y = second(y)
         if x.is_scalar or y.is_scalar:
-            one = e.ones(*own_shape(node.shape))
+            one = e.ones(*e.own_shape(node.shape))
             small = max(len(x.shape), len(y.shape)) < len(one.shape) or x.shape == y.shape
             return e.product(x, y, one) if small else e.product(*_wide(x, y, a, b, node))
         return e.hadamard(aligned(x, a, node.shape), aligned(y, b, node.shape))
@@ -204,9 +173,9 @@ def _matmul(node: Node) -> Form | None:
 def _sum(node: Node) -> Form | None:
     (x,), axes = node.inputs, node.params["axis"]
     if len(x.shape) > 2:
-        return None
+        return Form((x,), _sum_of_tensor) if len(axes) == len(x.shape) else None
     if len(axes) == len(x.shape):
-        shape = own_shape(node.shape)
+        shape = e.own_shape(node.shape)
         return Form((x,), lambda a: e.product(e.total(a), e.ones(*shape)))
     if axes == (1,):
         return Form((x,), lambda a: e.product(a, e.ones(a.shape[1], None)))
@@ -215,6 +184,14 @@ def _sum(node: Node) -> Form | None:
     if node.params["keepdims"]:
         return Form((x,), lambda a: e.product(e.ones(None, a.shape[0]), a))
     return Form((x,), lambda a: e.product(e.transpose(a), e.ones(a.shape[0], None)))
+
+
+def _sum_of_tensor(x: Expr) -> Expr:
+    """Return the sum of all entries, as a norm where they are squares."""
+    c, rest = coefficient(x)
+    if rest.kind == "power" and rest.data == 2:
+        return e.product(e.number(c), e.power(e.scalar_of("norm", rest.args[0]), 2))
+    return e.product(e.number(c), sum_of_entries(rest))
 
 
 def _transpose(node: Node) -> Form | None:
@@ -233,7 +210,7 @@ def _reshape(node: Node) -> Form | None:
     if max(len(old), len(new)) > 2 or [n for n in old if n != 1] != [n for n in new if n != 1]:
         return None
     if old == ():
-        return Form((x,), lambda a: e.product(a, e.ones(*own_shape(new))))
+        return Form((x,), lambda a: e.product(a, e.ones(*e.own_shape(new))))
     if new == ():
         return Form((x,), e.total)
     turned = (len(old) == 1 or old[1] == 1) and len(new) == 2 and new[0] == 1 != new[1]
@@ -331,10 +308,26 @@ def _item(node: Node) -> Form | None:
     return None
 
 
+NAMED_ROLES: dict[str, Role] = {
+    "conv": "product",
+    "correlate": "product",
+    "flip": "",
+    "matmul": "product",
+    "broadcast_to": "",
+    "getitem": "",
+    "reshape": "",
+    "sum": "",
+    "transpose": "",
+    "where": "",
+}
+"""What a reader sees in an operation that keeps its name; the others get a line of their own."""
+
+
 FORMS: dict[str, Callable[[Node], Form | None]] = {
     "add": lambda node: _two(node, e.add),
     "subtract": lambda node: _two(node, e.subtract),
     "multiply": lambda node: _times(node, lambda y: y),
+    "chain_product": lambda node: _times(node, lambda y: y),
     "divide": lambda node: _times(node, lambda y: e.power(y, -1)),
     "negative": lambda node: Form(node.inputs, e.negative),
     "positive": _same,

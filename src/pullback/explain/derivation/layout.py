@@ -6,12 +6,22 @@ Brackets are decided here, once, by how tightly things bind; printers only draw.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 from pullback.explain.derivation.canonical import coefficient
-from pullback.explain.derivation.expr import Expr, number, power, product
+from pullback.explain.derivation.expr import (
+    Expr,
+    number,
+    ones,
+    power,
+    product,
+    transpose,
+    transposes,
+)
+from pullback.explain.derivation.tensor_rules import turns_matrices
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,8 @@ def _sup(base: Box, exponent: str) -> Box:
 
 def numeral(value: float) -> Box:
     """Return a number that is not negative, as a fraction or a root where it is one."""
+    if math.isinf(value):
+        return Box("number", text="∞")
     rational = _rational(value)
     if rational is not None:
         return _quotient(Box("number", text=str(rational.numerator)), rational.denominator, 1)
@@ -76,7 +88,13 @@ def numeral(value: float) -> Box:
         top = Box("number", text=str(root.numerator))
         above = top if root.numerator == 1 else Box("root", (top,))
         return _quotient(above, root.denominator, 2)
-    return Box("number", text=f"{value:.6g}")
+    mantissa, _, exponent = f"{value:.6g}".partition("e")
+    if not exponent:
+        return Box("number", text=mantissa)
+    tens = _sup(Box("number", text="10"), str(int(exponent)).replace("-", "−"))
+    if mantissa == "1":
+        return tens
+    return Box("product", (Box("number", text=mantissa), _text(" · "), tens))
 
 
 def _quotient(above: Box, below: int, root: int) -> Box:
@@ -103,8 +121,12 @@ def _number(expr: Expr) -> Box:
 
 
 def _sum(expr: Expr) -> Box:
+    turned = transpose(expr)
+    if transposes(turned) < transposes(expr):
+        return _sup(boxed(turned), "⊤")
     parts: list[Box] = []
-    for term in expr.args:
+    first_turned = len(expr.args) == 2 and transpose(expr.args[0]) == expr.args[1]
+    for term in sorted(expr.args, key=transposes) if first_turned else expr.args:
         c, x = coefficient(term)
         if parts or c < 0:
             parts.append(_text((" − " if c < 0 else " + ") if parts else "−"))
@@ -135,16 +157,27 @@ def _is_reciprocal(f: Expr) -> bool:
 
 def _row(c: float, factors: Sequence[Expr]) -> Box:
     parts = [numeral(c)] if c != 1 or not factors else []
+    if parts or len(factors) > 1:
+        factors = [p for f in factors for p in _ones_as_product(f)]
     for f, repeated in itertools.groupby(factors):
         box, count = boxed(f), len(list(repeated))
         if count > 1 and f.shape[0] == f.shape[1]:
             parts.append(_sup(box, str(count)))
         else:
             binding = BINDING["product"] if len(factors) > 1 or parts else 0
+            if f.is_scalar and f.kind == "product" and binding:
+                binding = TIGHT  # a number of its own within a product
             parts += [_within(box, binding)] * count
     if len(parts) == 1:
         return parts[0]
     return Box("product", tuple(joined(parts, _text(" ")).parts))
+
+
+def _ones_as_product(f: Expr) -> tuple[Expr, ...]:
+    """Return 𝟏 and 𝟏ᵀ for the matrix of ones, which looks like a number among factors."""
+    if f.kind == "ones" and None not in f.shape:
+        return ones(f.shape[0], None), ones(None, f.shape[1])
+    return (f,)
 
 
 def _hadamard(expr: Expr) -> Box:
@@ -175,7 +208,7 @@ def _power(expr: Expr) -> Box:
         return Box("fraction", (Box("number", text="1"), boxed(power(x, -p))))
     if p == 0.5 and x.is_scalar:
         return Box("root", (boxed(x),))
-    exponent = str(int(p)) if p == int(p) else f"{p:g}"
+    exponent = str(int(p)) if p == int(p) else {0.5: "½", -0.5: "−½"}.get(p, f"{p:g}")
     return _sup(boxed(x), exponent if x.is_scalar else f"∘{exponent}")
 
 
@@ -218,7 +251,37 @@ def _gradient(expr: Expr) -> Box:
 
 
 def _called(expr: Expr) -> Box:
-    return _call(expr.data.name, *map(boxed, expr.args))
+    name, params = expr.data.name, expr.data.params
+    args = [boxed(a) for a in expr.args]
+    if name == "broadcast_to":
+        return args[0]
+    if name == "matmul":
+        parts = [_within(a, BINDING["product"]) for a in args]
+        return Box("product", joined(parts, _text(" ")).parts)
+    if name == "transpose" and turns_matrices(params["axes"]):
+        return _sup(args[0], "⊤")
+    if name in _CONVOLUTIONS:
+        parts = [_within(a, TIGHT - 1) for a in args]
+        return Box("hadamard", joined(parts, _text(f" {_CONVOLUTIONS[name]} ")).parts)
+    if name == "getitem" and len(args) == 1:
+        return Box("row", (_within(args[0], TIGHT), Box("function", text=str(params["index"]))))
+    if name == "transpose":
+        axes = "".join(map(str, params["axes"]))
+        return Box("row", (_subscripted(name, axes), Box("brackets", tuple(args))))
+    if name == "sum":
+        axes = "" if expr.is_scalar else "".join(map(str, params["axis"]))
+        return Box("row", (_subscripted("sum", axes), Box("brackets", tuple(args))))
+    if name == "reshape":
+        args.append(Box("number", text="×".join(map(str, params["shape"]))))
+    return _call(name, *args)
+
+
+_CONVOLUTIONS = {"conv": "∗", "conv_input": "∗ᵀ", "conv_kernel": "⋆"}
+
+
+def _subscripted(name: str, below: str) -> Box:
+    head = Box("function", text=name)
+    return Box("sub", (head, Box("number", text=below))) if below else head
 
 
 def _vjp(expr: Expr) -> Box:

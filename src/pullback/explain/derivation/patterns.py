@@ -12,7 +12,6 @@ import numpy as np
 
 from pullback.core.graph import Node
 from pullback.explain.derivation import expr as e
-from pullback.explain.derivation.evaluate import Operation
 from pullback.explain.derivation.forms import Form, applied, uniform
 from pullback.explain.derivation.functions import (
     GELU,
@@ -22,6 +21,7 @@ from pullback.explain.derivation.functions import (
     SOFTPLUS,
     leaky_relu,
 )
+from pullback.explain.derivation.operations import Operation, call, constant, no_formula
 
 
 def _is(node: Node, name: str) -> bool:
@@ -30,8 +30,8 @@ def _is(node: Node, name: str) -> bool:
 
 def _other(node: Node, value: float) -> Node | None:
     """Return the input beside a constant of this value, where the result has its shape."""
-    for constant, x in (node.inputs, node.inputs[::-1]):
-        if uniform(constant) == value and x.shape == node.shape:
+    for given, x in (node.inputs, node.inputs[::-1]):
+        if uniform(given) == value and x.shape == node.shape:
             return x
     return None
 
@@ -113,11 +113,11 @@ def _is_constant_maximum(node: Node, of: Node) -> bool:
 
 
 def _sums_rows(node: Node, keepdims: bool) -> bool:
-    """Whether `node` sums a vector, or each row of a matrix."""
+    """Whether `node` sums a vector, or each row of matrices."""
     (x,) = node.inputs
     rank = len(x.shape)
     kept = node.params["keepdims"] is keepdims or rank == 1
-    return kept and rank in (1, 2) and node.params["axis"] == (rank - 1,)
+    return kept and rank > 0 and node.params["axis"] == (rank - 1,)
 
 
 def _softmax(node: Node) -> Form | None:
@@ -136,7 +136,9 @@ def _softmax(node: Node) -> Form | None:
 def _log_sum_exp(node: Node) -> Form | None:
     """log(sum(exp(z)))."""
     (x,) = node.inputs
-    if not _is(x, "sum") or not _is(x.inputs[0], "exp") or not _sums_rows(x, keepdims=False):
+    if not _is(x, "sum") or not _is(x.inputs[0], "exp") or len(x.inputs[0].shape) > 2:
+        return None
+    if not _sums_rows(x, keepdims=False):
         return None
     return Form(x.inputs[0].inputs, e.logsumexp, "function")
 
@@ -185,8 +187,8 @@ def _onehot(node: Node) -> Form | None:
     if labels.shape != (node.shape[0], 1) or classes.shape != node.shape[1:]:
         return None
     names = np.asarray(classes.value)
-    operation = Operation("onehot", lambda y: y == names, None, [labels.shape], node.shape)
-    return Form((labels,), lambda y: e.make("call", (y,), node.shape, operation))
+    operation = constant("onehot", lambda y: y == names, [labels.shape], node.shape)
+    return Form((labels,), lambda y: call(operation, y))
 
 
 def _kron(node: Node) -> Form | None:
@@ -208,7 +210,8 @@ def _kron(node: Node) -> Form | None:
         blocks = g.reshape(m, p, n, q)
         return [np.einsum("ipjq,pq", blocks, args[1]), np.einsum("ipjq,ij", blocks, args[0])]
 
-    operation = Operation("kron", np.kron, bprop, [(m, n), (p, q)], node.shape)
+    shapes = [(m, n), (p, q)]
+    operation = Operation("kron", np.kron, bprop, shapes, node.shape, {}, no_formula)
     return Form(matrices, lambda s, t: e.make("kron", (s, t), node.shape, operation))
 
 

@@ -20,8 +20,17 @@ GREEK = {
 }  # fmt: skip
 _LATEX_GREEK = {sign: "\\" + name for name, sign in GREEK.items() if name not in ("lam", "lmbda")}
 _LATEX_OPERATORS = {
-    "∘": r"\circ", "⊘": r"\oslash", "⊗": r"\otimes", "−": "-", "·": r"\cdot", "": r"\,",
+    "∘": r"\circ", "⊘": r"\oslash", "⊗": r"\otimes", "∗": "*",
+    "⋆": r"\star", "∗ᵀ": r"*^{\top}", "−": "-", "·": r"\cdot", "": r"\,",
 }  # fmt: skip
+_LATEX_EXPONENTS = {
+    "⊤": r"\top",
+    "−": "-",
+    "∘": r"\circ ",
+    "½": "1/2",
+    "×": r" \times ",
+    "∞": r"\infty",
+}
 _LATEX_FUNCTIONS = {"σ", "φ", "Φ"}
 _LATEX_NAMED = {"ln", "exp", "sin", "cos", "sinh", "cosh", "tanh", "det"}
 _SUBSCRIPTS = dict(zip("0123456789aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", strict=True))
@@ -76,6 +85,13 @@ def _unicode_name(box: Box, parts: list[str]) -> str:
     return f"{stem}_{sub}"
 
 
+def _unicode_sub(box: Box, parts: list[str]) -> str:
+    above, below = parts
+    if below.isdigit():
+        return above + "".join(_SUBSCRIPTS[c] for c in below)
+    return f"{above}_{below}"
+
+
 def _unicode_sup(box: Box, parts: list[str]) -> str:
     base, exponent = parts
     if all(c in _SUPERSCRIPTS for c in exponent):
@@ -105,7 +121,7 @@ UNICODE: Printer = {
     "product": _join,
     "hadamard": _join,
     "sup": _unicode_sup,
-    "sub": lambda box, parts: f"{parts[0]}_{parts[1]}",
+    "sub": _unicode_sub,
     "fraction": _unicode_fraction,
     "root": lambda box, parts: f"√{parts[0]}" if parts[0].isalnum() else f"√({parts[0]})",
     "brackets": _around("(", ")"),
@@ -147,7 +163,9 @@ def _latex_operator(box: Box, parts: list[str]) -> str:
 
 
 def _latex_exponent(text: str) -> str:
-    return text.replace("⊤", r"\top").replace("−", "-").replace("∘", r"\circ ")
+    for sign, command in _LATEX_EXPONENTS.items():
+        text = text.replace(sign, command)
+    return text
 
 
 LATEX: Printer = {

@@ -11,12 +11,12 @@ from pullback.core.graph import Graph, Node
 from pullback.explain.derivation import expr as e
 from pullback.explain.derivation.compact import compact
 from pullback.explain.derivation.expr import Expr
-from pullback.explain.derivation.forms import Form, form_of, own_shape, uniform
+from pullback.explain.derivation.forms import Form, form_of, number_of
 from pullback.explain.derivation.naming import cased, numbered
 
-SHARED_SIZE = 6
+SHARED_SIZE = 4
 """What is needed several times gets a name if it is longer than this."""
-LINE_SIZE = 24
+LINE_SIZE = 12
 """What is longer than this gets a name anyway."""
 
 
@@ -46,7 +46,7 @@ class Reading:
 def read(graph: Graph, names: list[str], locals_: Mapping[Node, str], result: str) -> Reading:
     """Read `graph`; `names` are those of its arguments, `locals_` what its author calls values."""
     given = {
-        n: e.symbol(s, own_shape(n.shape)) for n, s in zip(graph.arguments, names, strict=True)
+        n: e.symbol(s, e.own_shape(n.shape)) for n, s in zip(graph.arguments, names, strict=True)
     }
     reader = _Reader(graph, given)
     reader.name_values(locals_, taken={*names, result}, result=result)
@@ -145,10 +145,10 @@ class _Reader:
 
     def _constant(self, node: Node) -> Expr:
         """Return a number, or a symbol for an array that is known when the graph is made."""
-        value = uniform(node)
-        shape = own_shape(node.shape)
-        if value is not None and len(node.shape) <= 2:
-            return e.product(e.number(value), e.ones(*shape))
+        known = number_of(node)
+        if known is not None:
+            return known
+        shape = e.own_shape(node.shape)
         if node.is_constant and len(node.shape) == 2 and _is_eye(node.value):
             return e.eye(node.shape[0])
         taken = {*self.names.values(), *(s.data for s in self.reading.given.values())}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from pullback.explain.derivation.expr import Expr, walk
 from pullback.explain.derivation.layout import Box, boxed
@@ -35,9 +36,48 @@ def notes(derivation: Derivation) -> list[str]:
         found.append("𝟏 is the vector of ones: Δᵀ 𝟏 adds up the rows of Δ")
     if "hadamard" in kinds or any(p.kind == "power" and not p.is_scalar for p in parts):
         found.append("∘ and ⊘ multiply and divide entry by entry")
+    found += _convolution_notes(parts)
+    if any(p.kind == "call" and p.data.name == "sum" and not p.is_scalar for p in parts):
+        found.append("sum₀₁(Δ) adds up over the axes 0 and 1")
+    if any(p.kind == "call" and p.data.name == "transpose" for p in parts):
+        found.append("transpose₁₀₂(X) puts the axes of X in the order 1, 0, 2")
     if "vjp" in kinds:
         found.append("vjp[f, x](δ) is the transposed derivative of f in x, applied to δ")
     return found
+
+
+def _convolution_notes(parts: Sequence[Expr]) -> list[str]:
+    """Return the definitions of the convolutions in `parts`, in indices."""
+    calls = {p.data.name: p.data.params for p in parts if p.kind == "call"}
+    found = []
+    for name, note in CONVOLUTIONS.items():
+        if name in calls:
+            params = calls[name]
+            found.append(note.format(place=_place(params)))
+            if params["groups"] > 1:
+                found.append(f"  in each of {params['groups']} groups of channels")
+    return found
+
+
+def _place(params: Mapping[str, Any]) -> str:
+    """Return which position of x the window at p sees at its place k."""
+    strides, dilation, padding = params["strides"], params["dilation"], params["padding"]
+    stride = "p" if set(strides) == {1} else f"{_each(strides)} p"
+    step = "k" if set(dilation) == {1} else f"{_each(dilation)} k"
+    before = [pair[0] for pair in padding]
+    return f"{stride} + {step}" + (f" − {_each(before)}" if any(before) else "")
+
+
+def _each(numbers: Sequence[int]) -> str:
+    return str(numbers[0]) if len(set(numbers)) == 1 else str(tuple(numbers))
+
+
+CONVOLUTIONS = {
+    "conv": "(x ∗ w)[n, p, o] = Σ x[n, {place}, i] w[k, i, o] over k, i",
+    "conv_input": "(Δ ∗ᵀ w)[n, {place}, i] = Σ Δ[n, p, o] w[k, i, o] over p, k, o",
+    "conv_kernel": "(x ⋆ Δ)[k, i, o] = Σ x[n, {place}, i] Δ[n, p, o] over n, p",
+}
+"""What the signs of convolution mean, for samples n, positions p, places k in the window."""
 
 
 def _lengths(x: Expr) -> tuple[int, ...]:

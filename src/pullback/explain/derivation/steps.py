@@ -53,8 +53,13 @@ class _Backward:
         self.cotangents: dict[Expr, Expr] = {}
         self.meaning: dict[Expr, Expr] = {d.symbol: d.expression for d in reading.definitions}
         self.known = {
-            d.expression: d.symbol for d in reading.definitions if d.expression.kind in _RECOGNISED
+            d.expression: d.symbol
+            for d in reading.definitions[:-1]
+            if d.expression.kind in _RECOGNISED
         }
+        for d in reading.definitions:
+            if d.expression.kind == "power" and d.expression.data == 0.5:  # √x' = 1 / (2 √x)
+                self.known[e.power(d.expression.args[0], -0.5)] = e.power(d.symbol, -1)
         self.deltas: dict[Expr, Node] = {}
         self.taken: set[str] = {s.data for s in (*reading.given.values(), *self.meaning)}
 
@@ -125,10 +130,15 @@ class _Backward:
         """Return a gradient in terms of what is given; None where that is long."""
         while not e.symbols(cotangent).isdisjoint(self.meaning):
             cotangent = compact(e.substituted(cotangent, self.meaning))
-            primed = any(p.kind == "apply" and unprimed(p.data) for p in e.walk(cotangent))
-            if primed or e.size(cotangent) > EXPANDED_SIZE:
+            if e.size(cotangent) > EXPANDED_SIZE or any(map(_is_opaque, e.walk(cotangent))):
                 return None
         return cotangent
+
+
+def _is_opaque(x: Expr) -> bool:
+    """Whether x says little out of its line: f′, or an operation by its name."""
+    named = x.kind == "call" and x.data.bprop is not None
+    return named or x.kind == "vjp" or (x.kind == "apply" and unprimed(x.data) is not None)
 
 
 def steps_of(reading: Reading, wanted: Set[Expr], loss: Expr) -> Steps:
