@@ -34,8 +34,12 @@ from pullback.nn.activations import (
     tanh,
     tanhshrink,
 )
+from pullback.nn.attention import MultiHeadAttention, attention, rotary
+from pullback.nn.blocks import TransformerBlock, gpt, resnet, resnet_block
+from pullback.nn.combinators import Bilinear, Flatten, Frozen, Parallel, Residual
 from pullback.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from pullback.nn.dropout import Dropout, dropout
+from pullback.nn.embedding import Embedding, Positions
 from pullback.nn.init import INITIALISERS, Initialiser
 from pullback.nn.layers import Linear, Sequential, mlp
 from pullback.nn.losses import (
@@ -89,11 +93,15 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "BatchNorm",
+    "Bilinear",
     "Conv1d",
     "Conv2d",
     "ConvTranspose1d",
     "ConvTranspose2d",
     "Dropout",
+    "Embedding",
+    "Flatten",
+    "Frozen",
     "GRUCell",
     "GroupNorm",
     "Initialiser",
@@ -103,10 +111,16 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "Module",
+    "MultiHeadAttention",
     "PReLU",
+    "Parallel",
+    "Positions",
     "RMSNorm",
     "RNNCell",
+    "Residual",
     "Sequential",
+    "TransformerBlock",
+    "attention",
     "binary_cross_entropy",
     "celu",
     "combine",
@@ -119,6 +133,7 @@ __all__ = [
     "gaussian_nll",
     "gelu",
     "glu",
+    "gpt",
     "hardshrink",
     "hardsigmoid",
     "hardswish",
@@ -144,6 +159,9 @@ __all__ = [
     "relu",
     "relu6",
     "replace",
+    "resnet",
+    "resnet_block",
+    "rotary",
     "selu",
     "sigmoid",
     "silu",

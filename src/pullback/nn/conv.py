@@ -34,11 +34,11 @@ class _Conv(Module):
 
     weight: Any
     bias: Any
-    strides: Size = static(1)
-    padding: Padding = static(0)
-    dilation: Size = static(1)
-    groups: int = static(1)
-    layout: Layout = static("channels_last")
+    strides: Size = static(default=1)
+    padding: Padding = static(default=0)
+    dilation: Size = static(default=1)
+    groups: int = static(default=1)
+    layout: Layout = static(default="channels_last")
     axes: ClassVar[int]
 
     def __post_init__(self) -> None:
@@ -122,12 +122,12 @@ class _ConvTranspose(Module):
 
     weight: Any
     bias: Any
-    strides: Size = static(1)
-    padding: int | tuple[int, ...] = static(0)
-    output_padding: int | tuple[int, ...] = static(0)
-    dilation: Size = static(1)
-    groups: int = static(1)
-    layout: Layout = static("channels_last")
+    strides: Size = static(default=1)
+    padding: int | tuple[int, ...] = static(default=0)
+    output_padding: int | tuple[int, ...] = static(default=0)
+    dilation: Size = static(default=1)
+    groups: int = static(default=1)
+    layout: Layout = static(default="channels_last")
     axes: ClassVar[int]
 
     def __post_init__(self) -> None:

@@ -37,7 +37,7 @@ class Dropout(Module):
     """
 
     key: Key = state()
-    rate: float = static(0.5)
+    rate: float = static(default=0.5)
 
     def __post_init__(self) -> None:
         _check_rate(self.rate)

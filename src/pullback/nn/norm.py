@@ -45,7 +45,7 @@ class LayerNorm(Module):
 
     weight: Any
     bias: Any
-    eps: float = static(1e-5)
+    eps: float = static(default=1e-5)
 
     @classmethod
     def create(
@@ -79,7 +79,7 @@ class RMSNorm(Module):
     """
 
     weight: Any
-    eps: float = static(1e-6)
+    eps: float = static(default=1e-6)
 
     @classmethod
     def create(
@@ -110,8 +110,8 @@ class GroupNorm(Module):
     weight: Any
     bias: Any
     groups: int = static()
-    eps: float = static(1e-5)
-    layout: Layout = static("channels_last")
+    eps: float = static(default=1e-5)
+    layout: Layout = static(default="channels_last")
 
     @classmethod
     def create(
@@ -164,9 +164,9 @@ class BatchNorm(Module):
     bias: Any
     running_mean: Any = state()
     running_variance: Any = state()
-    momentum: float = static(0.1)
-    eps: float = static(1e-5)
-    layout: Layout = static("channels_last")
+    momentum: float = static(default=0.1)
+    eps: float = static(default=1e-5)
+    layout: Layout = static(default="channels_last")
 
     @classmethod
     def create(

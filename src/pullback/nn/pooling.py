@@ -25,10 +25,10 @@ def _pooled(layer: Any, pool: Callable[..., Any], x: Any, **options: Any) -> Any
 
 class _MaxPool(Module):
     size: Size = static()
-    strides: Size | None = static(None)
-    padding: Padding = static(0)
-    dilation: Size = static(1)
-    layout: Layout = static("channels_last")
+    strides: Size | None = static(default=None)
+    padding: Padding = static(default=0)
+    dilation: Size = static(default=1)
+    layout: Layout = static(default="channels_last")
     axes: ClassVar[int]
 
     def __call__(self, x: Any) -> Any:
@@ -41,10 +41,10 @@ class _MaxPool(Module):
 
 class _AvgPool(Module):
     size: Size = static()
-    strides: Size | None = static(None)
-    padding: Padding = static(0)
-    count_padding: bool = static(True)
-    layout: Layout = static("channels_last")
+    strides: Size | None = static(default=None)
+    padding: Padding = static(default=0)
+    count_padding: bool = static(default=True)
+    layout: Layout = static(default="channels_last")
     axes: ClassVar[int]
 
     def __call__(self, x: Any) -> Any:
@@ -57,7 +57,7 @@ class _AvgPool(Module):
 
 class _AdaptivePool(Module):
     size: Size = static()
-    layout: Layout = static("channels_last")
+    layout: Layout = static(default="channels_last")
     axes: ClassVar[int]
     pool: ClassVar[Callable[..., Any]]
 

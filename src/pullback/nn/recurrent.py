@@ -155,7 +155,7 @@ class _Recurrent(Module):
 
     cells: Sequence[Sequence[Any]]
     dropouts: Sequence[Dropout]
-    returns: Literal["sequence", "last"] = static("sequence")
+    returns: Literal["sequence", "last"] = static(default="sequence")
     cell: ClassVar[Any]
 
     @classmethod
