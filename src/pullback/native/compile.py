@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import sys
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -43,6 +45,8 @@ class Compiled:
             results = self._quick(args)
             if results is not None:
                 return results
+        elif self.static_argnums or self.donate_argnums:
+            args, kwargs = _by_position(self.function, args, kwargs)
         fixed, moving = self._split(args)
         leaves, structure = pytree.flatten((moving, kwargs))
         if any(isinstance(x, Tracer) for x in leaves):
@@ -73,6 +77,15 @@ class Compiled:
 
         return Compilation(self.llvm).assembly()
 
+    def __reduce__(self) -> Any:
+        """Pickle by name where the name leads here; else the function, to be compiled again."""
+        found: Any = sys.modules.get(self.__module__)
+        for name in getattr(self, "__qualname__", "").split("."):
+            found = getattr(found, name, None)
+        if found is self:
+            return self.__qualname__
+        return Compiled, (self.function, self.static_argnums, self.donate_argnums)
+
     def report(self) -> str:
         """Return what was compiled: operations, loops, work, memory, and what NumPy still runs."""
         return report(self._called())
@@ -86,18 +99,20 @@ class Compiled:
         return self._last
 
     def _split(self, args: tuple[Any, ...]) -> tuple[tuple[Hashable, ...], tuple[Any, ...]]:
-        if not self.static_argnums:
-            return (), args
-        positions = [p % len(args) for p in self.static_argnums]
+        positions = self._static(len(args))
         fixed = tuple(args[p] for p in positions)
         return fixed, tuple(a for p, a in enumerate(args) if p not in positions)
+
+    def _static(self, count: int) -> list[int]:
+        """Return the positions of static arguments among `count`; others take their defaults."""
+        return sorted({p % count for p in self.static_argnums if -count <= p < count})
 
     def _program(
         self, fixed: tuple[Hashable, ...], leaves: Sequence[Any], structure: pytree.Structure
     ) -> tuple[Any, pytree.Structure]:
         signature = tuple([(x.shape, x.dtype) if x.__class__ is np.ndarray else _signature(x)
                            for x in leaves])  # fmt: skip
-        key = (structure, signature, fixed, tuple(map(type, fixed)))  # 1 == 1.0 == True
+        key = (structure, signature, fixed, _apart(fixed))
         try:
             found = self._programs.get(key)
         except TypeError:
@@ -143,7 +158,8 @@ class Compiled:
         avals = [_native(aval_of(x)) for x in leaves]
         args, kwargs = pytree.unflatten(structure, avals)
         names = sorted(kwargs)
-        for name, aval in zip(self._names(args, kwargs), avals, strict=True):
+        leaf_names = self._names(args, kwargs, len(fixed))
+        for name, aval in zip(leaf_names, avals, strict=True):
             if aval.dtype.kind not in "biufc":
                 raise DTypeError(
                     f"argument {name!r} of {self.function.__name__}: expected numbers, got "
@@ -153,13 +169,13 @@ class Compiled:
         @functools.wraps(self.function)
         def flat(*given: Any) -> Any:
             positional = list(given[: len(args)])
-            for p, value in sorted(zip(self.static_argnums, fixed, strict=True)):
-                positional.insert(p % (len(args) + len(fixed)), value)
+            for p, value in zip(self._static(len(args) + len(fixed)), fixed, strict=True):
+                positional.insert(p, value)
             named = dict(zip(names, given[len(args) :], strict=True))
             return self.function(*positional, **named)
 
         graph = reroll(simplify(trace(flat, *args, *[kwargs[name] for name in names])))
-        for node, name in zip(graph.arguments, self._names(args, kwargs), strict=True):
+        for node, name in zip(graph.arguments, leaf_names, strict=True):
             node.name = name
         return NativeProgram(graph, self._donated(args, len(fixed))), graph.out_tree
 
@@ -167,7 +183,7 @@ class Compiled:
         """Return the positions of the donated arrays among all."""
         count = len(args) + fixed
         positions = {p % count for p in self.donate_argnums if -count <= p < count}
-        moving = [p for p in range(count) if p not in {s % count for s in self.static_argnums}]
+        moving = [p for p in range(count) if p not in self._static(count)]
         found: list[int] = []
         start = 0
         for p, arg in zip(moving, args, strict=True):
@@ -177,13 +193,31 @@ class Compiled:
             start += leaves
         return found
 
-    def _names(self, args: Sequence[Any], kwargs: dict[str, Any]) -> list[str]:
+    def _names(self, args: Sequence[Any], kwargs: dict[str, Any], fixed: int) -> list[str]:
         """Return the name of each array by the parameter it belongs to."""
         positional = list(args)
-        for p in sorted(self.static_argnums):
+        for p in self._static(len(args) + fixed):
             positional.insert(p, ())  # holds no array
         named = [name + path for name in sorted(kwargs) for path in pytree.paths(kwargs[name])]
         return argument_names(self.function, positional) + [n.removesuffix("*") for n in named]
+
+
+def _by_position(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments of a call, those by position that can be."""
+    try:
+        bound = inspect.signature(function).bind(*args, **kwargs)
+    except ValueError:  # it does not tell its signature
+        return args, kwargs
+    return bound.args, bound.kwargs
+
+
+def _apart(x: Any) -> Hashable:
+    """Return what tells values apart that are equal: 1, 1.0 and True, 0.0 and -0.0."""
+    if isinstance(x, tuple):
+        return tuple(map(_apart, x))
+    return type(x), str(x) if isinstance(x, float) else ""
 
 
 def _nothing(args: tuple[Any, ...]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -173,12 +173,15 @@ class _Frame:
                     segment(self.pointer)
             results = [held[buffer] for buffer in program.results]
         if self.error[0]:
-            self.error[0] = 0
-            raise IndexError(
-                f"{program.graph.name}: an index is out of range; run the function without "
-                "pb.compile to see where"
-            )
+            self._refuse()
         return [x if x.shape else x[()] for x in results]
+
+    def _refuse(self) -> NoReturn:
+        self.error[0] = 0
+        raise IndexError(
+            f"{self.program.graph.name}: an index is out of range; run the function without "
+            "pb.compile to see where"
+        )
 
     def _converted(self, leaves: Sequence[Any]) -> tuple[Any, ...]:
         """Return arrays as the program needs them; those that fit are the very same."""
@@ -199,6 +202,8 @@ class _Frame:
         return arrays
 
     def _interpret(self, step: Python, held: dict[Buffer, Any]) -> None:
+        if self.error[0]:  # what NumPy would be given is not what was asked for
+            self._refuse()
         args = [self._view(b, held).reshape(shape)[()] for b, shape in step.inputs]
         out = step.node.op.forward(*args, **step.node.params)
         several = isinstance(step.node.aval, tuple)
