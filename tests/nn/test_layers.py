@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import pullback as pb
 from pullback import nn, random
 from pullback.core import pytree
 from pullback.core.errors import ConfigError, ShapeError
@@ -88,3 +89,15 @@ def test_mlp_options_reach_every_layer() -> None:
         nn.mlp(random.key(0), [4])
     with pytest.raises(ConfigError, match=r"activation: expected one of sigmoid.*got 'swash'"):
         nn.mlp(random.key(0), [4, 2], activation="swash")
+
+
+def test_the_backward_equations_of_a_dense_layer() -> None:
+    """dL/dW = X^T delta, dL/db = delta^T 1, dL/dX = delta W^T."""
+    rng = np.random.default_rng(0)
+    layer = nn.Linear(rng.normal(size=(3, 2)), rng.normal(size=2))
+    x, delta = rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
+    _, pull = pb.vjp(lambda layer, x: layer(x), layer, x)
+    gradient, dx = pull(delta)
+    np.testing.assert_allclose(gradient.weight, x.T @ delta, rtol=1e-14)
+    np.testing.assert_allclose(gradient.bias, delta.T @ np.ones(5), rtol=1e-14)
+    np.testing.assert_allclose(dx, delta @ layer.weight.T, rtol=1e-14)

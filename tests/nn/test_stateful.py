@@ -108,3 +108,17 @@ def test_the_trainer_trains_models_with_state():
     assert history[-1]["train_loss"] < history[0]["train_loss"]
     assert trainer.model[1].running_mean.any()
     np.testing.assert_array_equal(trainer.model(x), trainer.model(x))
+
+
+def test_a_run_with_state_resumes_bitwise(tmp_path):
+    data = pb.train.Dataset(*batch(64))
+
+    def trainer():
+        return pb.train.Trainer(network(), "mean_squared_error", optim.adam(1e-2))
+
+    whole, first, second = trainer(), trainer(), trainer()
+    whole.fit(data, epochs=4, batch_size=16)
+    first.fit(data, epochs=2, batch_size=16, out=tmp_path / "run")
+    second.fit(data, epochs=4, batch_size=16, out=tmp_path / "run", resume=True)
+    leaves = zip(pb.tree.leaves(whole.model), pb.tree.leaves(second.model), strict=True)
+    assert all((a == b).all() for a, b in leaves)

@@ -14,7 +14,7 @@ and the last one is the transposed convolution of delta with the same weight.
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -60,7 +60,7 @@ class _Conv(Module):
         layout: Layout = "channels_last",
         init: Initialiser = initialisers.he_uniform,
         dtype: DTypeLike = np.float32,
-    ) -> Any:
+    ) -> Self:
         """Return a layer from `inputs` to `outputs` channels, with weights drawn by `init`.
 
         `size` is that of the window; `groups` divides both numbers of channels.
@@ -150,7 +150,7 @@ class _ConvTranspose(Module):
         layout: Layout = "channels_last",
         init: Initialiser = initialisers.he_uniform,
         dtype: DTypeLike = np.float32,
-    ) -> Any:
+    ) -> Self:
         """Return a layer from `inputs` to `outputs` channels, with weights drawn by `init`."""
         sizes = _check_options(cls.axes, inputs, outputs, size, groups, layout)
         shape = (*sizes, outputs // groups, inputs)

@@ -218,10 +218,11 @@ def _window(
         "dilation": each_axis("dilation", dilation, axes),
     }
     pairs = _padding(padding, x.shape[1:-1], sizes, **window)
-    if any(side > k // 2 for pair, k in zip(pairs, sizes, strict=True) for side in pair):
-        raise ConfigError(
-            f"padding: expected at most half the window {sizes} on each side, got {pairs}."
-        )
+    for pair, k, d in zip(pairs, sizes, window["dilation"], strict=True):
+        if max(pair) > (d * (k - 1) + 1) // 2:
+            raise ConfigError(
+                f"padding: expected at most half the window {sizes} on each side, got {pairs}."
+            )
     return {"size": sizes, "padding": pairs, **window}
 
 

@@ -25,7 +25,9 @@ class Linear(Module):
     """The affine map x @ weight + bias, or x @ weight where bias is None.
 
     `weight` is (fan_in, fan_out), `bias` is (fan_out,), x is (..., fan_in), the result is
-    (..., fan_out). Raises ShapeError if they do not fit.
+    (..., fan_out). With the rows of X the samples, Y = X W + 1 b^T, and delta = dL/dY, the backward
+    equations are dL/dW = X^T delta, dL/db = delta^T 1, dL/dX = delta W^T.
+    Raises ShapeError if they do not fit.
 
     >>> layer = Linear(np.array([[1.0, 2.0]]), np.array([0.5, 0.5]))
     >>> layer(np.array([[10.0], [20.0]]))

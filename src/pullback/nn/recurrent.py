@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -170,7 +170,7 @@ class _Recurrent(Module):
         dropout: float = 0.0,
         returns: Literal["sequence", "last"] = "sequence",
         dtype: DTypeLike = np.float32,
-    ) -> Any:
+    ) -> Self:
         """Return `layers` layers of `hidden` units, each fed with the outputs of the one before.
 
         `bidirectional` ones have a second cell that goes from the end to the start. In training,

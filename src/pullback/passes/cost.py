@@ -16,6 +16,17 @@ _ARITHMETIC = {"add", "subtract", "multiply", "divide", "negative", "positive", 
 _ARITHMETIC |= {"absolute", "maximum", "minimum", "reciprocal", "sqrt", "sign"}
 
 
+def _products_of_conv(node: Node) -> int:
+    """Return how many products a convolution takes: for each result those with its weight."""
+    assert node.op is not None
+    w, y = {
+        "conv": (node.inputs[1], node),
+        "conv_input": (node.inputs[1], node.inputs[0]),
+        "conv_kernel": (node, node.inputs[1]),
+    }[node.op.name]
+    return math.prod(y.shape[:-1]) * math.prod(w.shape)
+
+
 def cost(node: Node) -> float:
     """Return the estimated time of computing `node` from its inputs; views are free."""
     op = node.op
@@ -26,6 +37,8 @@ def cost(node: Node) -> float:
     if op.name == "matmul":
         inner = node.inputs[0].shape[-1]
         found += _PER_FLOP * 2 * math.prod(node.shape) * inner
+    elif op.name in ("conv", "conv_input", "conv_kernel"):
+        found += _PER_FLOP * 2 * _products_of_conv(node)
     elif op.kind == "elementwise" and op.name not in _ARITHMETIC:
         found += _PER_TRANSCENDENTAL * math.prod(node.shape)
     return found
