@@ -145,3 +145,59 @@ def test_the_machine_code_that_is_kept_can_be_cleared(tmp_path):
     (tmp_path / "code" / ("0" * 64)).write_bytes(b"machine code")
     assert f"{tmp_path / 'code'}: 1 entries, 12 bytes" in pullback("cache", **kept)
     assert "0 entries, 0 bytes" in pullback("cache", "--clear", **kept)
+
+
+def test_derive_prints_a_formula_step_by_step(tmp_path):
+    said = pullback(
+        "derive", "0.5*norm(sigmoid(W2 @ relu(W1 @ x)) - t)**2", "--wrt", "W1,W2",
+        "--shape", "W1=4x3,W2=2x4", "--shape", "x=3,t=2", cwd=tmp_path,
+    )  # fmt: skip
+    assert "δ₂     " in said
+    assert "= ∂E/∂z₂ = (h₂ − t) ∘ σ′(z₂)" in said
+    assert "∂E/∂W₁   = δ₁ xᵀ" in said
+    assert "∂E/∂x" not in said
+
+
+def test_derive_writes_latex_and_pages(tmp_path):
+    said = pullback("derive", "x @ A @ x", "--shape", "A=3x3,x=3", "--format", "latex",
+                    cwd=tmp_path)  # fmt: skip
+    assert r"\frac{\partial E}{\partial x} &= \left(A + A^{\top}\right) \, x" in said
+    pullback("derive", "log(det(X))", "--shape", "X=3x3", "--format", "html", "--out", "d.html",
+             cwd=tmp_path)  # fmt: skip
+    assert (tmp_path / "d.html").read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["__import__('os').system('touch pwned')"], "is not allowed"),
+        (["().__class__.__bases__"], "is not allowed"),
+        (["x.__class__"], "'x.__class__' is not allowed"),
+        (["[x for x in y]"], "is not allowed"),
+        (["(lambda: x)()"], "is not allowed"),
+        (["norm(x, ord=1)"], "is not allowed"),
+        (["'a' * 9"], "is not allowed"),
+        (["eval(x)"], "no function is called 'eval'"),
+        (["nrom(x)"], "did you mean norm?"),
+        (["x +"], "cannot read 'x +'"),
+        (["(" * 500 + "x" + ")" * 500], "cannot read"),
+        (["0" + "-" * 1900 + "x"], "nested too deeply"),
+        (["x" * 3000], "2000 characters at most"),
+        (["1 + 1"], "has no name"),
+        (["x * 9**9**9"], "cannot be computed"),
+        (["norm() * x"], "cannot be computed"),
+        (["A @ x", "--shape", "A=2x3,x=2"], "do not fit"),
+        (["norm(x)", "--shape", "x=axb"], "--shape: expected NAME=4x3"),
+        (["norm(x)", "--shape", "x=-3"], "--shape: expected NAME=4x3"),
+        (["norm(x)", "--shape", "y=3"], "the formula has no 'y'; it has x"),
+        (["norm(x)", "--shape", "x=9999999"], "entries at most"),
+        (["sum(kron(x, x))", "--shape", "x=900x900"], "more than 1000000 entries"),
+        (["norm(x)", "--wrt", "z"], "the formula has no 'z'; it has x"),
+        (["log(-x)"], "not finite"),
+        (["norm(x)", "--format", "pdf"], "--format: expected text, latex or html"),
+    ],
+)
+def test_derive_refuses_what_is_no_formula(tmp_path, args, message):
+    said = pullback("derive", *args, cwd=tmp_path, check=2)
+    assert message in said.replace("\n", " ")
+    assert not list(tmp_path.iterdir())

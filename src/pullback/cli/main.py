@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from pullback.cli.cache import cache
+from pullback.cli.derive import derive
 from pullback.cli.predict import predict
 from pullback.cli.train import train
 from pullback.core.errors import PullbackError
@@ -22,6 +23,7 @@ app = typer.Typer(
 data = typer.Typer(help="Data sets that are not shipped.", no_args_is_help=True)
 app.command()(train)
 app.command()(predict)
+app.command()(derive)
 app.command()(cache)
 app.add_typer(data, name="data")
 

@@ -60,6 +60,11 @@ class Point:
                 found = value_of(step.expression, self.symbols).reshape(np.shape(expected))
         except (ValueError, np.linalg.LinAlgError) as error:
             raise GradientError(f"derive: {text} cannot be computed: {error}") from error
+        if np.size(expected) and not np.any(np.isfinite(expected)):
+            raise GradientError(
+                f"derive: {text} is not finite at the arguments, so that the line cannot be "
+                "checked; give arguments where the function is smooth"
+            )
         sizes = [np.max(np.abs(self.symbols[s]), initial=0) for s in e.symbols(step.expression)]
         if not _same(found, expected, self.tolerance, ROUNDING * max(sizes, default=0)):
             raise GradientError(

@@ -84,6 +84,12 @@ class Derivation:
 
         return as_html(self)
 
+    def page(self) -> str:
+        """Return `html()` as a whole page, to be opened as a file."""
+        from pullback.explain.derivation.render import as_page
+
+        return as_page(self)
+
     _repr_html_ = html
 
     def _repr_latex_(self) -> str:

@@ -19,6 +19,7 @@ from pullback.explain.derivation.derivation import Derivation, Given
 from pullback.explain.derivation.expr import Expr
 from pullback.explain.derivation.naming import cased, short_names, traced_with_names
 from pullback.explain.derivation.reading import Reading, read
+from pullback.explain.derivation.sharing import shared
 from pullback.explain.derivation.steps import slopes, steps_of
 from pullback.transform.inputs import argument_positions
 
@@ -37,7 +38,8 @@ def derive(
     function that is no scalar is taken as part of any loss E. Operations without matrix form keep
     their name, and `vjp[op, x](δ)` is the transposed derivative of one.
     Every line is checked against the graph, at `args` and at a point nearby.
-    Raises GradientError for a line that is not right, which is a bug, ShapeError for several
+    Raises GradientError for a line that is not right, which is a bug, and where no value of a line
+    is finite, so that nothing can be checked; ShapeError for several
     results, DTypeError for complex ones, and what tracing the function raises.
     (Petersen and Pedersen, The Matrix Cookbook, 2012.)
 
@@ -58,7 +60,7 @@ def derive(
     paths = _paths(function, args)
     values = [_real(leaf, path) for leaf, path in zip(leaves, paths, strict=True)]
     if isinstance(function, Graph):
-        graph, authors = function, dict[Node, str]()
+        graph, authors = shared(function)[0], dict[Node, str]()
     else:
         graph, authors = traced_with_names(function, pytree.unflatten(structure, values))
     names = short_names(paths, map(np.ndim, values))
@@ -96,7 +98,7 @@ def _name(function: Any) -> str:
 def _real(leaf: Any, path: str) -> Any:
     """Return a leaf as a float64 array, random for an Aval; integers stay as they are."""
     if isinstance(leaf, Aval):
-        leaf = np.random.default_rng(zlib.crc32(path.encode())).normal(size=leaf.shape)
+        leaf = _drawn(leaf, np.random.default_rng(zlib.crc32(path.encode())))
     array = np.asarray(leaf)
     if array.dtype.kind not in "fiub":
         raise DTypeError(
@@ -104,6 +106,13 @@ def _real(leaf: Any, path: str) -> Any:
             "one of the real and imaginary parts."
         )
     return array.astype(np.float64) if array.dtype.kind == "f" else array
+
+
+def _drawn(aval: Aval, rng: np.random.Generator) -> Any:
+    """Return numbers above 0, square matrices well regular, so that most functions are defined."""
+    numbers = rng.uniform(0.2, 1.2, aval.shape)
+    square = len(aval.shape) == 2 and aval.shape[0] == aval.shape[1]
+    return numbers + aval.shape[0] * np.eye(aval.shape[0]) if square else numbers
 
 
 def _near(values: Sequence[Any]) -> list[Any]:

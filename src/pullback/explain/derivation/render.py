@@ -151,6 +151,16 @@ def as_html(derivation: Derivation) -> str:
     )
 
 
+def as_page(derivation: Derivation) -> str:
+    """Return the derivation as an HTML page that needs nothing else, light or dark."""
+    title = html.escape(f"derivation of {derivation.function}")
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        "<style>:root { color-scheme: light dark; } body { margin: 24px; }</style></head>"
+        f"<body>{as_html(derivation)}</body></html>"
+    )
+
+
 def _math(inside: str) -> str:
     return f'<math display="inline"><mstyle displaystyle="true">{inside}</mstyle></math>'
 
