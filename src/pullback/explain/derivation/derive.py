@@ -136,6 +136,12 @@ def _loss_and_result(graph: Graph, names: Sequence[str]) -> tuple[Expr, str]:
     (node,) = graph.results
     if node.dtype.kind != "f":
         raise DTypeError(f"derive: expected a function with a real result, got {node.dtype}.")
+    imaginary = [n for n in graph.nodes if getattr(n.aval, "dtype", np.dtype(float)).kind == "c"]
+    if imaginary:
+        raise DTypeError(
+            f"derive: {imaginary[0].op or 'a constant'} gives complex numbers on the way to the "
+            "result; derivations are of real functions."
+        )
     loss = e.symbol(next(n for n in ("E", "L", "f", "loss") if n not in names), e.SCALAR)
     if node.shape == ():
         return loss, loss.data

@@ -37,7 +37,7 @@ LONGEST = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operation:
-    """An operation on arrays of the `shapes` that it has in the graph, with result `result`.
+    """An operation on arrays like `avals`, as it has them in the graph, with result `result`.
 
     `bprop(args, cotangent)` gives the cotangents of all arguments, None where they are zero, and
     is None itself for a piecewise constant operation. `adjoint(position, cotangent, args)` writes
@@ -47,7 +47,7 @@ class Operation:
     name: str
     forward: Callable[..., Any]
     bprop: Callable[[Sequence[Any], Any], Sequence[Any]] | None
-    shapes: Sequence[tuple[int, ...]]
+    avals: Sequence[Aval]
     result: tuple[int, ...]
     params: Mapping[str, Any]
     adjoint: Adjoint
@@ -63,7 +63,12 @@ class Operation:
         return np.zeros_like(args[position]) if found is None else np.asarray(found)
 
     def _shaped(self, args: Sequence[Any]) -> list[Any]:
-        return [a.reshape(s)[()] for a, s in zip(args, self.shapes, strict=True)]
+        """Return `args` as the graph has them; whole numbers are whole again."""
+        shaped = [a.reshape(v.shape)[()] for a, v in zip(args, self.avals, strict=True)]
+        return [
+            a.astype(v.dtype) if v.dtype.kind in "iub" else a
+            for a, v in zip(shaped, self.avals, strict=True)
+        ]
 
 
 def call(operation: Operation, *args: Expr) -> Expr:
@@ -71,9 +76,9 @@ def call(operation: Operation, *args: Expr) -> Expr:
     return e.make("call", args, e.own_shape(operation.result), operation)
 
 
-def constant(name: str, function: Callable[..., Any], shapes: Any, result: Any) -> Operation:
+def constant(name: str, function: Callable[..., Any], avals: Any, result: Any) -> Operation:
     """Return an operation without derivative."""
-    return Operation(name, function, None, shapes, result, {}, no_formula)
+    return Operation(name, function, None, avals, result, {}, no_formula)
 
 
 def no_formula(position: int, cotangent: Expr, args: Sequence[Expr]) -> Expr | None:
@@ -89,7 +94,7 @@ def operation_of(node: Node) -> Operation:
         op.name,
         partial(op, **params),
         None if op.vjp is None else partial(_bprop, op, params),
-        [i.shape for i in node.inputs],
+        [i.aval for i in node.inputs],
         node.shape,
         params,
         partial(_formula, node.aval, op, params, [i.aval for i in node.inputs]),
@@ -108,9 +113,9 @@ def one_result(node: Node, index: int) -> Operation:
         zeros = [np.zeros_like(out) for out in op(*args, **params)]
         return op.bprop(args, (*zeros[:index], cotangent, *zeros[index + 1 :]), **params)
 
-    shapes = [i.shape for i in node.inputs]
+    avals = [i.aval for i in node.inputs]
     result = node.aval[index].shape
-    return Operation(op.name, forward, bprop, shapes, result, params, no_formula)
+    return Operation(op.name, forward, bprop, avals, result, params, no_formula)
 
 
 def _apply(name: str, args: Sequence[Expr], **params: Any) -> Expr:

@@ -187,7 +187,7 @@ def _onehot(node: Node) -> Form | None:
     if labels.shape != (node.shape[0], 1) or classes.shape != node.shape[1:]:
         return None
     names = np.asarray(classes.value)
-    operation = constant("onehot", lambda y: y == names, [labels.shape], node.shape)
+    operation = constant("onehot", lambda y: y == names, [labels.aval], node.shape)
     return Form((labels,), lambda y: call(operation, y))
 
 
@@ -210,8 +210,8 @@ def _kron(node: Node) -> Form | None:
         blocks = g.reshape(m, p, n, q)
         return [np.einsum("ipjq,pq", blocks, args[1]), np.einsum("ipjq,ij", blocks, args[0])]
 
-    shapes = [(m, n), (p, q)]
-    operation = Operation("kron", np.kron, bprop, shapes, node.shape, {}, no_formula)
+    avals = [i.aval for i in matrices]
+    operation = Operation("kron", np.kron, bprop, avals, node.shape, {}, no_formula)
     return Form(matrices, lambda s, t: e.make("kron", (s, t), node.shape, operation))
 
 
