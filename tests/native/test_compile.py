@@ -174,14 +174,13 @@ def test_inside_another_transformation_it_takes_part():
 
 def test_what_numpy_runs_is_listed_and_right():
     def f(x):
-        s = np.linalg.svd(x, compute_uv=False)
-        return np.sum(np.sort(x, axis=0) * 2) + s[0], np.argmax(x + 1)
+        inverse = np.linalg.pinv(x)
+        return np.sum(np.sort(x, axis=0) * 2) + inverse[0], np.argmax(x + 1)
 
     compiled = pb.compile(f)
     np.testing.assert_allclose(compiled(X)[0], f(X)[0])
     assert compiled(X)[1] == np.argmax(X)
-    assert "argsort" in compiled.report()
-    assert "argmax" in compiled.report()
+    assert "by NumPy    pinv" in compiled.report()
 
 
 def test_indices_are_checked_and_wrap_as_numpys():

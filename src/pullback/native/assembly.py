@@ -10,9 +10,10 @@ from pullback.native.code import Code, Module
 from pullback.native.emit import COUNT, KernelWriter, has_gathers, operands
 from pullback.native.loops import Buffer, Kernel
 from pullback.native.memory import Plan
-from pullback.native.steps import Block, Choice, Loop, Matmul, Step, Tiles
+from pullback.native.steps import Block, Call, Choice, Loop, Matmul, Step, Tiles
 from pullback.native.tiles import TilesWriter
 
+FE_INVALID = 1  # on x86 as on Arm
 ERROR, ARENA, FIRST = 0, 1, 2
 """Entries of the table of pointers; from FIRST on, those of the buffers."""
 
@@ -41,6 +42,8 @@ class Assembly:
                 self._call(step, pointers)
             elif isinstance(step, Matmul):
                 self._matmul(step, pointers)
+            elif isinstance(step, Call):
+                self._library(step, pointers)
             elif isinstance(step, Loop):
                 self._loop(step, pointers)
             else:
@@ -96,6 +99,35 @@ class Assembly:
             blas.write_call(code, step, routine, *moved)
 
         nest(0)
+
+    def _library(self, step: Call, pointers: Pointers) -> None:
+        """Write the call of a library's loop; one that fails says so by the invalid operation."""
+        code = pointers.code
+        loop, data = (pointers.slot(self.slot_of((step.routine, w))) for w in ("loop", "data"))
+        operands = code.room(COUNT, len(step.operands))
+        for k, buffer in enumerate(step.operands):
+            at = code.element(COUNT, operands, str(k))
+            code.line(f"store ptr {pointers.of(buffer)}, ptr {at}")
+        lengths, strides = (self._counts(numbers) for numbers in (step.lengths, step.strides))
+        if step.fault:
+            self._call_c("feclearexcept", code)
+        code.line(f"call void {loop}(ptr {operands}, ptr {lengths}, ptr {strides}, ptr {data})")
+        if step.fault:
+            failed = code.let(f"icmp ne i32 {self._call_c('fetestexcept', code)}, 0")
+            flag, error = code.let(f"select i1 {failed}, i32 {step.fault}, i32 0"), ERROR
+            before = code.let(f"load i32, ptr {pointers.slot(error)}")
+            flag = code.let(f"or i32 {before}, {flag}")
+            code.line(f"store i32 {flag}, ptr {pointers.slot(error)}")
+
+    def _call_c(self, name: str, code: Code) -> str:
+        self.module.declare(name, f"declare i32 @{name}(i32)")
+        return code.let(f"call i32 @{name}(i32 {FE_INVALID})")
+
+    def _counts(self, numbers: Sequence[int]) -> str:
+        name = "@counts_" + "_".join(map(str, numbers))
+        values = ", ".join(f"i64 {n}" for n in numbers)
+        text = f"{name} = private constant [{len(numbers)} x i64] [{values}]"
+        return self.module.declare(name, text)
 
     def _loop(self, step: Loop, pointers: Pointers) -> None:
         code, body = pointers.code, step.body
@@ -232,7 +264,7 @@ class Pointers:
         if not place:
             return self.of(buffer)
         return self._once(
-            (buffer, place), lambda _: self.code.element(buffer.dtype, self.of(buffer), str(place))
+            (buffer, place), lambda _: self.code.element(buffer.part, self.of(buffer), str(place))
         )
 
     def _once(self, key: Any, find: Callable[[Any], str]) -> str:

@@ -110,7 +110,7 @@ def _scratch(*blocks: Block) -> Buffer:
 
 def _copy(out: Buffer, source: Buffer) -> Kernel:
     at: Affine = affine(0, {0: 1})
-    return Kernel((out.size,), (Store(out, at, Load(source, at)),))
+    return Kernel((out.numbers,), (Store(out, at, Load(source, at)),))
 
 
 LOWERINGS: dict[str, Callable[[Any, Node, Any], bool]] = {

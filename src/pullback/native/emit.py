@@ -15,6 +15,7 @@ from pullback.native.loops import (
     Affine,
     Apply,
     Buffer,
+    Count,
     Expr,
     Gather,
     Kernel,
@@ -25,7 +26,7 @@ from pullback.native.loops import (
     loads_of,
     operations,
 )
-from pullback.native.scalar import SCALARS
+from pullback.native.scalar import INSTRUCTIONS, SCALARS
 from pullback.native.steps import Tiles
 
 Operand = tuple[Buffer, int]
@@ -53,22 +54,22 @@ class BodyWriter:
     def fill(self, s: Reduce) -> None:
         """Write the beginning of a reduction all over its buffer."""
         if s.buffer.size:
-            with self.code.loop(s.buffer.size) as i:
+            with self.code.loop(s.buffer.numbers) as i:
                 self.put(s.buffer, i, start_of(s))
 
     def get(self, buffer: Buffer, place: str) -> str:
-        """Read one element of a buffer that is written too."""
-        pointer = self.code.element(buffer.dtype, self.pointers[buffer, 0], place)
-        return self.code.load(buffer.dtype, pointer)
+        """Read one number of a buffer that is written too."""
+        pointer = self.code.element(buffer.part, self.pointers[buffer, 0], place)
+        return self.code.load(buffer.part, pointer)
 
     def put(self, buffer: Buffer, place: str, value: str) -> None:
-        """Write one element of a buffer."""
-        pointer = self.code.element(buffer.dtype, self.pointers[buffer, 0], place)
-        self.code.store(buffer.dtype, value, pointer)
+        """Write one number of a buffer."""
+        pointer = self.code.element(buffer.part, self.pointers[buffer, 0], place)
+        self.code.store(buffer.part, value, pointer)
 
     def statement(self, s: Store | Reduce) -> None:
         """Write a statement that works in memory."""
-        code, dtype = self.code, s.buffer.dtype
+        code, dtype = self.code, s.buffer.part
         value = code.cast(self.value(s.value), s.value.dtype, dtype)
         gathers = s.gathers if isinstance(s, Store) else ()
         place = self._moved(self.offset(s.offset), gathers)
@@ -82,7 +83,7 @@ class BodyWriter:
     def merge(self, kind: str, buffer: Buffer, place: str, value: str) -> None:
         """Combine a value with an element of a buffer."""
         before = self.get(buffer, place)
-        self.put(buffer, place, combine(self.code, kind, buffer.dtype, before, value))
+        self.put(buffer, place, combine(self.code, kind, buffer.part, before, value))
 
     def base(self, buffer: Buffer, place: Affine) -> tuple[str, Affine]:
         """Return the pointer that a place counts from, and what is left to count."""
@@ -130,6 +131,10 @@ class BodyWriter:
         place = self._moved(self.offset(offset), expr.gathers)
         return self.code.load(expr.dtype, self.code.element(expr.dtype, base, place))
 
+    def count(self, expr: Count) -> str:
+        """Return the number of a place."""
+        return self.offset(expr.offset)
+
     def value(self, expr: Expr) -> str:
         """Return the value of an expression, computed once."""
         found = self.known.get(expr)
@@ -143,6 +148,8 @@ class BodyWriter:
             return code.number(expr.value, expr.dtype)
         if isinstance(expr, Load):
             return self.load(expr)
+        if isinstance(expr, Count):
+            return self.count(expr)
         assert isinstance(expr, Apply)
         values = []
         for k, arg in enumerate(expr.args):
@@ -151,7 +158,7 @@ class BodyWriter:
                 values.append(code.number(working.type(arg.value), working))
             else:
                 values.append(code.cast(self.value(arg), arg.dtype, working))
-        result = SCALARS[expr.name](code, expr.working, values)
+        result = INSTRUCTIONS[expr.name](code, expr.working, values)
         if expr.name in ("astype", "discrete_astype"):
             return code.cast(result, expr.working, expr.dtype)
         return result
@@ -178,7 +185,7 @@ class KernelWriter(BodyWriter):
             if not in_register(s) or 0 in sizes:
                 self._fill(s)
         if 0 not in sizes:
-            self._level(0, {s: code.variable(s.buffer.dtype) for s in reduces if in_register(s)})
+            self._level(0, {s: code.variable(s.buffer.part) for s in reduces if in_register(s)})
         code.finish()
 
     def _level(self, depth: int, registers: dict[Reduce, str]) -> None:
@@ -240,7 +247,7 @@ class KernelWriter(BodyWriter):
         """Write the last two loops, several rows at a time."""
         code, count = self.code, self.kernel.sizes[-2]
         parts = {
-            s: code.variable(s.buffer.dtype) for s in self.kernel.body
+            s: code.variable(s.buffer.part) for s in self.kernel.body
             if isinstance(s, Reduce) and _adds_rows(s, len(self.kernel.sizes) - 1)
         }  # fmt: skip
 
@@ -268,9 +275,9 @@ class KernelWriter(BodyWriter):
         """Write the last loop; what it adds to a long sum is summed up apart, in blocks."""
         code, sizes = self.code, self.kernel.sizes
         parts = {
-            s: code.variable(s.buffer.dtype)
+            s: code.variable(s.buffer.part)
             for s in registers
-            if s.combine == "sum" and s.buffer.dtype == np.float32
+            if s.combine == "sum" and s.buffer.part == np.float32
             and math.prod(sizes[len(s.kept) :]) > BLOCK and len(s.kept) < len(sizes)
         }  # fmt: skip
 
@@ -299,19 +306,19 @@ class KernelWriter(BodyWriter):
             turns(str(blocks * BLOCK), rest)
 
     def _accumulate(self, s: Reduce, register: str) -> None:
-        value = self.code.cast(self.value(s.value), s.value.dtype, s.buffer.dtype)
+        value = self.code.cast(self.value(s.value), s.value.dtype, s.buffer.part)
         self._combine(s, register, value)
 
     def _combine(self, s: Reduce, register: str, value: str) -> None:
-        dtype = s.buffer.dtype
+        dtype = s.buffer.part
         total = combine(self.code, s.combine, dtype, self._total(s, register), value)
         self.code.line(f"store {type_of(dtype)} {total}, ptr {register}")
 
     def _start(self, s: Reduce, register: str) -> None:
-        self.code.line(f"store {type_of(s.buffer.dtype)} {start_of(s)}, ptr {register}")
+        self.code.line(f"store {type_of(s.buffer.part)} {start_of(s)}, ptr {register}")
 
     def _total(self, s: Reduce, register: str) -> str:
-        return self.code.let(f"load {type_of(s.buffer.dtype)}, ptr {register}")
+        return self.code.let(f"load {type_of(s.buffer.part)}, ptr {register}")
 
 
 def has_gathers(body: Sequence[Store | Reduce]) -> bool:
@@ -350,9 +357,29 @@ def signature_of(step: Kernel | Tiles) -> tuple[str, dict[Operand, str]]:
 def split_of(kernel: Kernel) -> int | None:
     """Return the outermost loop whose turns are independent of each other, if there is one."""
     for loop, count in enumerate(kernel.sizes):
-        if count > 1 and all(_is_split(s, loop) for s in kernel.body):
+        if count > 1 and all(_is_split(s, loop) for s in kernel.body) and _apart(kernel, loop):
             return loop
     return None
+
+
+def _apart(kernel: Kernel, loop: int) -> bool:
+    """Whether no turn of `loop` reads what another one writes."""
+    for buffer in kernel.written():
+        here = [load for s in kernel.body for load in loads_of(s) if load.buffer is buffer]
+        places = {x.offset for x in [*here, *kernel.body] if x.buffer is buffer}
+        if any(load.gathers for load in here):
+            return False
+        steps = {p.step(loop) for p in places}
+        ends = [e for p in places for e in _range(p, kernel.sizes, loop)]
+        if here and len(places) > 1 and (len(steps) > 1 or max(ends) - min(ends) >= min(steps)):
+            return False
+    return True
+
+
+def _range(place: Affine, sizes: Sequence[int], fixed: int) -> tuple[int, int]:
+    """Return the first and the last number of a place while the loop `fixed` is at 0."""
+    ways = [step * (sizes[loop] - 1) for loop, step in place.terms if loop != fixed]
+    return place.const + sum(min(w, 0) for w in ways), place.const + sum(max(w, 0) for w in ways)
 
 
 def _is_split(s: Store | Reduce, loop: int) -> bool:
@@ -375,12 +402,12 @@ def _adds_rows(s: Reduce, last: int) -> bool:
 
 def start_of(s: Reduce) -> str:
     """Return the literal that a reduction begins with."""
-    return number(start_value(s), s.buffer.dtype)
+    return number(start_value(s), s.buffer.part)
 
 
 def start_value(s: Reduce) -> Any:
     """Return what a reduction begins with."""
-    dtype, value = s.buffer.dtype, START[s.combine]
+    dtype, value = s.buffer.part, START[s.combine]
     if s.combine in ("max", "min") and dtype.kind in "iu":
         limits = np.iinfo(dtype)
         value = limits.min if s.combine == "max" else limits.max

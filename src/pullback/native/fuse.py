@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pullback.native.loops import (
     Buffer,
     Kernel,
     Load,
-    Reduce,
     Store,
     identity,
     linear,
     loads_of,
+    offsets,
     operations,
 )
 from pullback.native.steps import Step
@@ -86,7 +87,7 @@ def _is_aligned(maker: Unit, unit: Unit, load: Load | None) -> bool:
         and maker.sizes == unit.sizes
         and load is not None
         and not load.gathers
-        and load.offset == linear(identity(maker.sizes), maker.sizes)
+        and load.offset in offsets(load.buffer.dtype, linear(identity(maker.sizes), maker.sizes))
     )
 
 
@@ -97,14 +98,12 @@ def _merged(lowering: Lowering, group: Sequence[Unit], outside: set[Buffer]) -> 
     for unit in group:
         (kernel,) = unit.steps
         assert isinstance(kernel, Kernel)
-        (old,) = kernel.body
-        if isinstance(old, Store):
-            value = lowering.forward(unit.node)
-            statements.append(Store(old.buffer, old.offset, value))
+        if unit.pointwise:
+            parts = lowering.forward(unit.node)
         else:
-            assert isinstance(old, Reduce)
-            value = lowering.value(unit.node.inputs[0], identity(unit.sizes))
-            statements.append(Reduce(old.buffer, old.offset, value, old.combine, old.kept))
+            parts = lowering.parts(unit.node.inputs[0], identity(unit.sizes))
+        for old, part in zip(kernel.body, parts, strict=True):
+            statements.append(replace(old, value=part))
     lowering.forget()
     kept = outside | {load.buffer for s in statements for load in loads_of(s)}
     needed = [s for s in statements if s.buffer.kind == "result" or s.buffer in kept]

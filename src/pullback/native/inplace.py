@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pullback.native.loops import Buffer, Kernel, Load, Statement, Store, identity, linear, loads_of
 from pullback.native.simplify_loops import rebuilt
-from pullback.native.steps import Block, Choice, Matmul, Python, Step, Tiles
+from pullback.native.steps import Block, Call, Choice, Matmul, Python, Step, Tiles
 
 Pairs = Sequence[tuple[Buffer, Buffer]]
 """Arguments and the results that might take their places."""
@@ -73,6 +73,8 @@ def renamed(step: Step, names: Mapping[Buffer, Buffer]) -> Step:
         return replace(step, a=name(step.a), b=name(step.b), body=body)
     if isinstance(step, Matmul):
         return replace(step, out=name(step.out), a=name(step.a), b=name(step.b))
+    if isinstance(step, Call):
+        return replace(step, operands=tuple(map(name, step.operands)))
     if isinstance(step, Python):
         inputs = tuple((name(buffer), shape) for buffer, shape in step.inputs)
         return replace(step, out=tuple(map(name, step.out)), inputs=inputs)

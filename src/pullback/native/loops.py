@@ -16,7 +16,13 @@ import numpy as np
 
 from pullback.core.aval import DType
 
+INDEX = np.dtype(np.int64)
 Combine = Literal["sum", "prod", "max", "min", "any", "all"]
+
+
+def part_of(dtype: DType) -> DType:
+    """Return the dtype of the numbers that an element consists of: two, if it is complex."""
+    return np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,16 @@ class Buffer:
         """Number of bytes."""
         return self.size * self.dtype.itemsize
 
+    @property
+    def part(self) -> DType:
+        """Dtype of its numbers: loads and stores move one, and places count them."""
+        return part_of(self.dtype)
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers lie in it."""
+        return self.nbytes // self.part.itemsize
+
     def __str__(self) -> str:
         return self.name
 
@@ -119,7 +135,7 @@ class Gather:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Load:
-    """The element of `buffer` at `offset`, moved further by gathers."""
+    """The number in `buffer` at `offset`, moved further by gathers."""
 
     buffer: Buffer
     offset: Affine
@@ -127,8 +143,8 @@ class Load:
 
     @property
     def dtype(self) -> DType:
-        """Dtype of the element."""
-        return self.buffer.dtype
+        """Dtype of the number."""
+        return self.buffer.part
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -150,6 +166,21 @@ class Apply:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Count:
+    """How far the loops have come: the number of a place."""
+
+    offset: Affine
+
+    @property
+    def dtype(self) -> DType:
+        """Dtype of the number."""
+        return INDEX
+
+    def __str__(self) -> str:
+        return str(self.offset)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Product:
     """The element of a matrix product that has just been computed, where its readers run."""
 
@@ -159,7 +190,10 @@ class Product:
         return "a @ b"
 
 
-Expr = Number | Load | Apply | Product
+Expr = Number | Load | Apply | Product | Count
+
+Parts = tuple[Expr, ...]
+"""An element: one number, or the real and the imaginary part of a complex one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +224,37 @@ class Reduce:
 Statement = Store | Reduce
 
 
+def offsets(dtype: DType, offset: Affine) -> tuple[Affine, ...]:
+    """Return where the numbers of the element at `offset` are."""
+    if dtype.kind != "c":
+        return (offset,)
+    twice = offset.times(2)
+    return twice, twice + Affine(1)
+
+
+def _spread(dtype: DType, gathers: Sequence[Gather]) -> tuple[Gather, ...]:
+    if dtype.kind != "c":
+        return tuple(gathers)
+    return tuple([Gather(g.index, g.length, 2 * g.stride) for g in gathers])
+
+
+def loads(buffer: Buffer, offset: Affine, gathers: Sequence[Gather] = ()) -> Parts:
+    """Return the element of `buffer` at `offset`, moved further by gathers."""
+    moved = _spread(buffer.dtype, gathers)
+    return tuple([Load(buffer, at, moved) for at in offsets(buffer.dtype, offset)])
+
+
+def stores(
+    buffer: Buffer, offset: Affine, parts: Parts, gathers: Sequence[Gather] = (), add: bool = False
+) -> tuple[Store, ...]:
+    """Return the statements that write an element to `buffer`, as Store does."""
+    moved = _spread(buffer.dtype, gathers)
+    return tuple([
+        Store(buffer, at, part, moved, add)
+        for at, part in zip(offsets(buffer.dtype, offset), parts, strict=True)
+    ])  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """Statements inside a nest of loops, the last loop innermost."""
@@ -217,6 +282,11 @@ class Kernel:
 
 def loads_of(statement: Statement) -> Iterator[Load]:
     """Yield every load in a statement."""
+    return (e for e in expressions(statement) if isinstance(e, Load))
+
+
+def expressions(statement: Statement) -> Iterator[Expr]:
+    """Yield every expression in a statement, each once."""
     pending: list[Any] = [statement.value]
     pending += [g.index for g in getattr(statement, "gathers", ())]
     seen: set[Any] = set()
@@ -225,8 +295,8 @@ def loads_of(statement: Statement) -> Iterator[Load]:
         if expr in seen:
             continue
         seen.add(expr)
+        yield expr
         if isinstance(expr, Load):
-            yield expr
             pending.extend(g.index for g in expr.gathers)
         elif isinstance(expr, Apply):
             pending.extend(expr.args)
@@ -242,6 +312,16 @@ def operations(body: Sequence[Statement]) -> int:
             seen.add(expr)
             pending.extend(getattr(expr, "args", ()))
     return len(seen)
+
+
+def reduces(
+    buffer: Buffer, offset: Affine, parts: Parts, combine: Combine, kept: tuple[int, ...]
+) -> tuple[Reduce, ...]:
+    """Return the statements that combine elements into `buffer`, as Reduce does."""
+    return tuple([
+        Reduce(buffer, at, part, combine, kept)
+        for at, part in zip(offsets(buffer.dtype, offset), parts, strict=True)
+    ])  # fmt: skip
 
 
 def literal(value: Any, dtype: Any) -> Number:

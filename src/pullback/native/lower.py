@@ -7,7 +7,7 @@ one kernel, and values that only it needs stay in registers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from pullback.core.aval import Aval, result_type
 from pullback.core.graph import Graph, Node
-from pullback.native import control, places, products
+from pullback.native import complexes, control, library, places, products
 from pullback.native.fuse import joined
 from pullback.native.loops import (
     Apply,
@@ -23,14 +23,15 @@ from pullback.native.loops import (
     Combine,
     Expr,
     Kernel,
-    Load,
-    Number,
+    Parts,
     Place,
-    Reduce,
-    Store,
     identity,
     linear,
     literal,
+    loads,
+    part_of,
+    reduces,
+    stores,
 )
 from pullback.native.scalar import CHEAP, COMPARISONS, SCALARS, takes
 from pullback.native.steps import Python, Step
@@ -38,7 +39,6 @@ from pullback.native.steps import Python, Step
 REDUCTIONS: dict[str, Combine] = {
     "sum": "sum", "prod": "prod", "max": "max", "min": "min", "all": "all", "any": "any",
 }  # fmt: skip
-DTYPES = {np.dtype(t) for t in ("f4", "f8", "?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")}
 INLINE_COST = 3
 """How much arithmetic may be done again, rather than stored and read."""
 
@@ -91,8 +91,8 @@ class Lowering:
         self.stored = self._choose_stored()
         self.units: list[Unit] = []
         self.fallbacks: list[Node] = []
-        self._known: dict[Any, Expr] = {}
-        self.forwarded: dict[Node, Expr] = {}
+        self._known: dict[Any, Parts] = {}
+        self.forwarded: dict[Node, Parts] = {}
         self._count = 0
 
     def run(self) -> Lowered:
@@ -118,10 +118,9 @@ class Lowering:
         if buffer is not None and buffer.kind in ("result", "python") and buffer not in before:
             return buffer
         place = identity(node.shape)
-        value = self.value(node, place)
         copy = Buffer(f"{node.name}'", node.dtype, node.aval.size, "result")
-        store = Store(copy, linear(place, node.shape), value)
-        self.units.append(Unit(node, node.shape, [Kernel(node.shape, (store,))]))
+        body = stores(copy, linear(place, node.shape), self.parts(node, place))
+        self.units.append(Unit(node, node.shape, [Kernel(node.shape, body)]))
         return copy
 
     # what is stored
@@ -136,8 +135,7 @@ class Lowering:
                 continue
             if not is_expression(node):
                 stored.add(node)
-                if node.op.name not in REDUCTIONS:
-                    stored.update(products.sources(node) if _is_native(node) else node.inputs)
+                stored.update(self._sources(node))
             elif places.needs_memory(node):
                 stored.add(node.inputs[0])
             inside = [i for i in node.inputs if i not in stored]
@@ -149,6 +147,15 @@ class Lowering:
             if repeated and self.cost[node] > INLINE_COST:
                 stored.add(node)
         return stored
+
+    def _sources(self, node: Node) -> Iterable[Node]:
+        """Return the inputs that must lie in memory for `node`, no expression, to be computed."""
+        assert node.op is not None
+        if node.op.name in REDUCTIONS and is_reduction(node):
+            return ()
+        if _is_native(node) and products.is_native(node):
+            return products.sources(node)
+        return () if library.routine_of(node) else node.inputs
 
     def _is_stretched(self, node: Node) -> bool:
         """Whether some reader needs each element of `node` many times."""
@@ -166,24 +173,29 @@ class Lowering:
         """Forget the expressions made so far, and what is forwarded."""
         self._known, self.forwarded = {}, {}
 
-    def forward(self, node: Node) -> Expr:
+    def forward(self, node: Node) -> Parts:
         """Return the expression of a stored `node`; its readers take it in, unless it is deep."""
         buffer = self.storage.pop(node)
-        value = self._value(node, identity(node.shape))
+        parts = self._parts(node, identity(node.shape))
         self.storage[node] = buffer
-        if getattr(value, "depth", 0) <= MOST_DEPTH:
-            self.forwarded[node] = value
-        return value
+        if max([getattr(part, "depth", 0) for part in parts]) <= MOST_DEPTH:
+            self.forwarded[node] = parts
+        return parts
 
     def value(self, node: Node, place: Place) -> Expr:
-        """Return the element of `node` at `place`."""
+        """Return the element of `node`, which is not complex, at `place`."""
+        (value,) = self.parts(node, place)
+        return value
+
+    def parts(self, node: Node, place: Place) -> Parts:
+        """Return the element of `node` at `place`: one expression, or two if it is complex."""
         key = (node, place)
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = self._value(node, place)
+            found = self._known[key] = self._parts(node, place)
         return found
 
-    def _value(self, node: Node, place: Place) -> Expr:
+    def _parts(self, node: Node, place: Place) -> Parts:
         constant = self._constant(node)
         if constant is not None:
             return constant
@@ -191,35 +203,38 @@ class Lowering:
             return self.forwarded[node]
         buffer = self.memory(node)
         if buffer is not None:
-            return Load(buffer, linear(place, node.shape))
+            return loads(buffer, linear(place, node.shape))
         op = node.op
         assert op is not None
         viewed = places.source(node, place)
         if viewed is not None:
-            return self.value(*viewed)
+            return self.parts(*viewed)
         if op.name == "getitem":
             return self._gathered(node, place)
-        args = tuple(self.value(i, places.broadcast(place, i.shape)) for i in node.inputs)
-        return Apply(op.name, args, _working(node), node.dtype)
+        args = [self.parts(i, places.broadcast(place, i.shape)) for i in node.inputs]
+        if complexes.concerns(node):
+            return complexes.parts_of(node, _working(node), args)
+        return (Apply(op.name, tuple(arg[0] for arg in args), _working(node), node.dtype),)
 
-    def _gathered(self, node: Node, place: Place) -> Load:
+    def _gathered(self, node: Node, place: Place) -> Parts:
         source, *indices = node.inputs
         buffer = self.memory(source)
         assert buffer is not None
         offset, gathers = places.gathered(self, node, source, indices, place)
-        return Load(buffer, offset, gathers)
+        return loads(buffer, offset, gathers)
 
-    def _constant(self, node: Node) -> Number | None:
-        """Return the one value of a constant as a literal; None where it has several."""
+    def _constant(self, node: Node) -> Parts | None:
+        """Return the one value of a constant as literals; None where it has several."""
         if not node.is_constant:
             return None
         array = np.asarray(node.value)
-        if array.size == 0 or array.dtype not in DTYPES:
+        if array.size == 0 or array.dtype not in library.DTYPES:
             return None
         first = array.reshape(-1)[:1]
         if array.ndim and array.tobytes() != np.broadcast_to(first, array.shape).tobytes():
             return None
-        return literal(first[0], array.dtype)
+        part = part_of(array.dtype)
+        return tuple(literal(x, part) for x in first.view(part))
 
     def memory(self, node: Node) -> Buffer | None:
         """Return the buffer that holds `node` as it lies in memory, if there is one."""
@@ -244,18 +259,18 @@ class Lowering:
         if name in control.LOWERINGS:
             if not control.LOWERINGS[name](self, node, unit):
                 self._fall_back(node, unit)
-        elif isinstance(node.aval, tuple) or not _is_native(node):
-            self._fall_back(node, unit)
-        elif name in REDUCTIONS:
+        elif is_reduction(node):
             self._reduce(node, unit)
-        elif name in products.LOWERINGS:
+        elif _is_native(node) and products.is_native(node):
             products.LOWERINGS[name](self, node, unit)
         elif is_expression(node):
             unit.sizes, unit.pointwise, unit.fusible = node.shape, True, True
             place = identity(node.shape)
-            value = self._known.pop((node, place), None) or self._value(node, place)
-            buffer = self.make_room(node)
-            unit.steps = [Kernel(node.shape, (Store(buffer, linear(place, node.shape), value),))]
+            parts = self._known.pop((node, place), None) or self._parts(node, place)
+            body = stores(self.make_room(node), linear(place, node.shape), parts)
+            unit.steps = [Kernel(node.shape, body)]
+        elif library.routine_of(node):
+            library.lower(self, node, unit)
         else:
             self._fall_back(node, unit)
         self.units.append(unit)
@@ -277,12 +292,12 @@ class Lowering:
         (x,) = node.inputs
         axes = set(node.params["axis"])
         kept = tuple(k for k in range(x.aval.ndim) if k not in axes)
-        value = self.value(x, identity(x.shape))
+        parts = self.parts(x, identity(x.shape))
         buffer = self.make_room(node)
         offset = linear(tuple(identity(x.shape)[k] for k in kept), [x.shape[k] for k in kept])
         assert node.op is not None
-        statement = Reduce(buffer, offset, value, REDUCTIONS[node.op.name], kept)
-        unit.sizes, unit.steps, unit.fusible = x.shape, [Kernel(x.shape, (statement,))], True
+        body = reduces(buffer, offset, parts, REDUCTIONS[node.op.name], kept)
+        unit.sizes, unit.steps, unit.fusible = x.shape, [Kernel(x.shape, body)], True
 
     def _fall_back(self, node: Node, unit: Unit) -> None:
         self.fallbacks.append(node)
@@ -315,17 +330,28 @@ def is_expression(node: Node) -> bool:
     if node.op is None or not _is_native(node):
         return False
     name = node.op.name
+    if complexes.concerns(node) and name not in places.VIEWS and name != "getitem":
+        return name in complexes.PARTS
     if name in SCALARS:
         return takes(name, _working(node)) and not _rounds(node)
     return name in places.VIEWS or name == "getitem"
+
+
+def is_reduction(node: Node) -> bool:
+    """Whether a loop combines the elements of the input of `node`."""
+    if node.op is None or node.op.name not in REDUCTIONS or not _is_native(node):
+        return False
+    return node.op.name == "sum" or node.inputs[0].dtype.kind != "c"
 
 
 def _is_native(node: Node) -> bool:
     avals = [node.aval, *[i.aval for i in node.inputs]]
     literals = [np.asarray(i.value) for i in node.inputs if i.is_constant and i.aval.weak]
     return (
-        all(isinstance(a, Aval) and a.dtype in DTYPES for a in avals)
-        and all(x.dtype in DTYPES for x in literals)  # others are Python's, too large for NumPy's
+        all(isinstance(a, Aval) and a.dtype in library.DTYPES for a in avals)
+        and all(
+            x.dtype in library.DTYPES for x in literals
+        )  # others are Python's, too large for NumPy's
         and places.is_native(node)
     )
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pullback.core.graph import Node
-from pullback.native import places
+from pullback.native import complexes, library, places, scans, sorting
 from pullback.native.loops import (
     Affine,
     Apply,
     Buffer,
-    Expr,
     Kernel,
     Place,
     Reduce,
@@ -22,14 +22,26 @@ from pullback.native.loops import (
     identity,
     linear,
     literal,
+    reduces,
+    stores,
 )
 from pullback.native.steps import Matmul
 
 if TYPE_CHECKING:
     from pullback.native.lower import Lowering, Unit
 
+READ_TWICE = {"einsum", "argsort", "argmax", "argmin", "searchsorted"}
+"""What reads its inputs many times over."""
+
 SMALL_PRODUCT = 512
 """Products of fewer multiplications are plain loops; a library's call would cost more."""
+
+
+def is_native(node: Node) -> bool:
+    """Whether an operation that always gets memory has loops."""
+    assert node.op is not None
+    name = node.op.name
+    return name in LOWERINGS and (name not in sorting.LOWERINGS or sorting.takes(node))
 
 
 def sources(node: Node) -> Iterator[Node]:
@@ -38,7 +50,7 @@ def sources(node: Node) -> Iterator[Node]:
     if node.op.name == "matmul":
         for x in node.inputs:
             yield x.inputs[0] if _is_transposed(x) else x
-    elif node.op.name == "einsum" or node.op.name not in LOWERINGS:
+    elif node.op.name in READ_TWICE:
         yield from node.inputs
 
 
@@ -52,6 +64,9 @@ def _is_transposed(x: Node) -> bool:
 
 
 def _matmul(lowering: Lowering, node: Node, unit: Unit) -> None:
+    if node.dtype.kind == "c":
+        library.matmul(lowering, node, unit)
+        return
     x, y = node.inputs
     if x.dtype != node.dtype or y.dtype != node.dtype or node.dtype.kind != "f":
         multiplications = 0
@@ -121,18 +136,15 @@ def _einsum(lowering: Lowering, node: Node, unit: Unit) -> None:
     order = [*result, *[c for c in lengths if c not in result]]
     sizes = tuple(lengths[c] for c in order)
     at = dict(zip(order, identity(sizes), strict=True))
-    value: Expr | None = None
+    factors = []
     for letters, x in zip(operands, node.inputs, strict=True):
         place = places.broadcast(tuple(at[c] for c in letters), x.shape)
-        factor = lowering.value(x, place)
-        value = factor if value is None else Apply(
-            "multiply", (value, factor), node.dtype, node.dtype
-        )  # fmt: skip
-    assert value is not None
+        factors.append(complexes.cast(lowering.parts(x, place), x.dtype, node.dtype))
+    parts = functools.reduce(lambda x, y: complexes.product(x, y, node.dtype), factors)
     offset = linear(tuple(at[c] for c in result), node.shape)
     out = lowering.make_room(node)
     kept = tuple(range(len(result)))
-    unit.steps = [Kernel(sizes, (Reduce(out, offset, value, "sum", kept),))]
+    unit.steps = [Kernel(sizes, reduces(out, offset, parts, "sum", kept))]
 
 
 def _einsum_as_matmul(node: Node, operands: Any, result: str) -> Any:
@@ -179,18 +191,18 @@ def _roll(lowering: Lowering, node: Node, unit: Unit) -> None:
         target = tuple(
             p + affine(start + by, {}) for p, (start, _, by) in zip(at, choice, strict=True)
         )
-        store = Store(out, linear(target, node.shape), lowering.value(x, source))
-        unit.steps.append(Kernel(sizes, (store,)))
+        body = stores(out, linear(target, node.shape), lowering.parts(x, source))
+        unit.steps.append(Kernel(sizes, body))
 
 
 def _concatenate(lowering: Lowering, node: Node, unit: Unit) -> None:
     axis, start = node.params["axis"], 0
-    values = [lowering.value(x, identity(x.shape)) for x in node.inputs]
+    elements = [lowering.parts(x, identity(x.shape)) for x in node.inputs]
     out = lowering.make_room(node)
-    for x, value in zip(node.inputs, values, strict=True):
-        place = _moved(identity(x.shape), axis, start)
-        cast = Apply("astype", (value,), x.dtype, node.dtype)
-        unit.steps.append(Kernel(x.shape, (Store(out, linear(place, node.shape), cast),)))
+    for x, parts in zip(node.inputs, elements, strict=True):
+        place = linear(_moved(identity(x.shape), axis, start), node.shape)
+        body = stores(out, place, complexes.cast(parts, x.dtype, node.dtype))
+        unit.steps.append(Kernel(x.shape, body))
         start += x.shape[axis]
 
 
@@ -200,17 +212,17 @@ def _moved(place: Place, axis: int, by: int) -> Place:
 
 def _pad(lowering: Lowering, node: Node, unit: Unit) -> None:
     (x,) = node.inputs
-    value = lowering.value(x, identity(x.shape))
+    parts = lowering.parts(x, identity(x.shape))
     out = lowering.make_room(node)
     place = identity(x.shape)
     for axis, (before, _) in enumerate(node.params["width"]):
         place = _moved(place, axis, before)
-    unit.steps = [_filled(out), Kernel(x.shape, (Store(out, linear(place, node.shape), value),))]
+    unit.steps = [filled(out), Kernel(x.shape, stores(out, linear(place, node.shape), parts))]
 
 
-def _filled(out: Buffer) -> Kernel:
+def filled(out: Buffer) -> Kernel:
     """Return the loop that fills `out` with zeros."""
-    return Kernel((out.size,), (Store(out, affine(0, {0: 1}), literal(0, out.dtype)),))
+    return Kernel((out.numbers,), (Store(out, affine(0, {0: 1}), literal(0, out.part)),))
 
 
 def _setitem(lowering: Lowering, node: Node, unit: Unit) -> None:
@@ -220,24 +232,24 @@ def _setitem(lowering: Lowering, node: Node, unit: Unit) -> None:
     place = identity(selected)
     shown = value.shape[max(0, value.aval.ndim - len(selected)) :]
     lead = (Affine(),) * (value.aval.ndim - len(shown))
-    base = lowering.value(x, identity(x.shape))
-    new = lowering.value(value, (*lead, *places.broadcast(place, shown)))
-    new = Apply("astype", (new,), value.dtype, node.dtype)
+    base = lowering.parts(x, identity(x.shape))
+    new = lowering.parts(value, (*lead, *places.broadcast(place, shown)))
+    new = complexes.cast(new, value.dtype, node.dtype)
     offset, gathers = _target(lowering, template, x.shape, indices, place)
     out = lowering.make_room(node)
-    copy = Kernel(x.shape, (Store(out, linear(identity(x.shape), x.shape), base),))
-    unit.steps = [copy, Kernel(selected, (Store(out, offset, new, gathers),))]
+    copy = Kernel(x.shape, stores(out, linear(identity(x.shape), x.shape), base))
+    unit.steps = [copy, Kernel(selected, stores(out, offset, new, gathers))]
 
 
 def _scatter_add(lowering: Lowering, node: Node, unit: Unit) -> None:
     ct, *indices = node.inputs
-    value = lowering.value(ct, identity(ct.shape))
+    parts = lowering.parts(ct, identity(ct.shape))
     offset, gathers = _target(
         lowering, node.params["index"], node.shape, indices, identity(ct.shape)
     )
     out = lowering.make_room(node)
-    store = Store(out, offset, value, gathers, add=bool(indices))
-    unit.steps = [_filled(out), Kernel(ct.shape, (store,))]
+    body = stores(out, offset, parts, gathers, add=bool(indices))
+    unit.steps = [filled(out), Kernel(ct.shape, body)]
 
 
 def _target(
@@ -263,5 +275,7 @@ LOWERINGS: dict[str, Callable[[Any, Node, Any], None]] = {
     "pad": _pad,
     "setitem": _setitem,
     "scatter_add": _scatter_add,
+    **scans.LOWERINGS,
+    **sorting.LOWERINGS,
 }
 """How an operation that always gets memory is lowered."""

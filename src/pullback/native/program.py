@@ -12,7 +12,7 @@ import numpy as np
 from pullback.core.aval import Aval
 from pullback.core.errors import ConfigError
 from pullback.core.graph import Graph
-from pullback.native import binding, blas, cache, memory
+from pullback.native import binding, blas, cache, library, memory
 from pullback.native.assembly import ARENA, ERROR, FIRST, Assembly
 from pullback.native.code import Module
 from pullback.native.engine import Compilation, Loaded
@@ -132,6 +132,13 @@ def _object_file(assembly: str) -> bytes:
     return code
 
 
+def _address(x: Any) -> int:
+    """Return where a routine of BLAS, a part of a library's loop, or a Python object is."""
+    if isinstance(x, str):
+        return blas.pointer(x)
+    return library.address(*x) if isinstance(x, tuple) else id(x)
+
+
 class _Frame:
     """The memory of one call: its arena and its table of pointers."""
 
@@ -146,7 +153,7 @@ class _Frame:
         for buffer, array in program.constants.items():
             self.table[program.slots[buffer]] = array.ctypes.data
         for x, k in program.addresses.items():
-            self.table[k] = blas.pointer(x) if isinstance(x, str) else id(x)
+            self.table[k] = _address(x)
         self.pointer = int(self.table.ctypes.data)
 
     def run(self, leaves: tuple[Any, ...], converted: bool) -> list[Any] | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
+
 from pullback.core.aval import DType
 from pullback.native.code import BOOL, Code
 
@@ -270,6 +272,15 @@ SCALARS: dict[str, Emit] = {
     "discrete_astype": lambda code, dtype, args: args[0],
 }  # fmt: skip
 """The instruction of each operation, by name."""
+
+
+def _bits(code: Code, dtype: DType, args: list[str]) -> str:
+    whole = code.type(np.dtype(f"u{dtype.itemsize}"))
+    return code.let(f"bitcast {code.type(dtype)} {args[0]} to {whole}")
+
+
+INSTRUCTIONS: dict[str, Emit] = {**SCALARS, "bits": _bits}
+"""What expressions are made of: operations, and the bits of a number as an integer."""
 
 _WHOLE = {
     "add", "subtract", "multiply", "negative", "square", "absolute", "sign", "maximum", "minimum",

@@ -9,6 +9,7 @@ from pullback.native.loops import (
     Affine,
     Apply,
     Buffer,
+    Count,
     Expr,
     Gather,
     Kernel,
@@ -17,7 +18,7 @@ from pullback.native.loops import (
     Statement,
     Store,
     affine,
-    loads_of,
+    expressions,
 )
 
 Map = Callable[[Affine], Affine]
@@ -75,8 +76,9 @@ def _joined(kernel: Kernel, at: int) -> Kernel:
 
 def _places(statement: Statement) -> Iterator[Affine]:
     yield statement.offset
-    for load in loads_of(statement):
-        yield load.offset
+    for expr in expressions(statement):
+        if isinstance(expr, (Load, Count)):
+            yield expr.offset
 
 
 def _same(x: Any) -> Any:
@@ -108,6 +110,8 @@ def rebuilt(
                 if other is e:
                     other = Load(of_buffer(e.buffer), change(e.offset), gathers(e.gathers))
                 found = other
+            elif isinstance(e, Count):
+                found = Count(change(e.offset))
             elif isinstance(e, Apply):
                 found = Apply(e.name, tuple([expr(a) for a in e.args]), e.working, e.dtype)
             known[e] = found

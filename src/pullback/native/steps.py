@@ -50,6 +50,48 @@ class Matmul:
 
 
 @dataclass(frozen=True, slots=True)
+class Routine:
+    """A loop of a universal function: the one at `number`, for arrays of `dtypes`."""
+
+    ufunc: Any
+    number: int
+    dtypes: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        return str(self.ufunc.__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A routine of a library over arrays in memory, of which the last `outs` are written.
+
+    `lengths` are the number of turns of its loop and the lengths that its signature names;
+    `strides`, in bytes, those of the turns and then those of each array. `fault` is what to tell
+    where it fails.
+    """
+
+    routine: Routine
+    operands: tuple[Buffer, ...]
+    outs: int
+    lengths: tuple[int, ...]
+    strides: tuple[int, ...]
+    fault: int = 0
+
+    def buffers(self) -> list[Buffer]:
+        """Return the buffers that are read or written."""
+        return list(dict.fromkeys(self.operands))
+
+    def written(self) -> list[Buffer]:
+        """Return the buffers that are written."""
+        return list(self.operands[-self.outs :])
+
+    def __str__(self) -> str:
+        names = [str(b) for b in self.operands]
+        outs, ins = (", ".join(group) for group in (names[-self.outs :], names[: -self.outs]))
+        return f"for each of {self.lengths[0]}: {outs} = {self.routine}({ins})"
+
+
+@dataclass(frozen=True, slots=True)
 class Python:
     """An operation that NumPy runs: what the compiler has no loops for."""
 
@@ -219,5 +261,5 @@ def _inside(block: Block) -> str:
     return "\n".join("  " + line for line in str(block).splitlines())
 
 
-Step = Kernel | Matmul | Tiles | Python | Loop | Choice
+Step = Kernel | Matmul | Tiles | Call | Python | Loop | Choice
 """What a program does next."""

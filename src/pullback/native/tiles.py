@@ -99,8 +99,8 @@ class TilesWriter(VectorWriter):
                 else:
                     turns = code.loop(size)
                 self.counters[loop] = nest.enter_context(turns)
-            at = code.element(s.buffer.dtype, self.pointers[s.buffer, 0], self.offset(s.offset))
-            code.store(s.buffer.dtype, start_of(s), at)
+            at = code.element(s.buffer.part, self.pointers[s.buffer, 0], self.offset(s.offset))
+            code.store(s.buffer.part, start_of(s), at)
 
     def _columns(self, column: str) -> None:
         """Write the tiles of one panel."""
@@ -249,13 +249,13 @@ class TilesWriter(VectorWriter):
     def _registers(self, s: Reduce) -> list[str]:
         """Return where each vector of a row is added to: columns apart, or all together."""
         if self.last in s.kept:
-            return [self.code.variable(s.buffer.dtype) for _ in self.masks]
-        return [self.code.variable(s.buffer.dtype)] * len(self.masks)
+            return [self.code.variable(s.buffer.part) for _ in self.masks]
+        return [self.code.variable(s.buffer.part)] * len(self.masks)
 
     def _start(self, reduces: list[Reduce], registers: dict[Reduce, list[str]]) -> None:
         code = self.code
         for s in reduces:
-            t, start = code.type(s.buffer.dtype), code.number(start_value(s), s.buffer.dtype)
+            t, start = code.type(s.buffer.part), code.number(start_value(s), s.buffer.part)
             for register in dict.fromkeys(registers[s]):
                 code.line(f"store {t} {start}, ptr {register}")
 
@@ -263,7 +263,7 @@ class TilesWriter(VectorWriter):
         """Combine what was added up with the numbers in memory."""
         for s in reduces:
             for q, register in enumerate(dict.fromkeys(registers[s])):
-                total = self.code.let(f"load {self.code.type(s.buffer.dtype)}, ptr {register}")
+                total = self.code.let(f"load {self.code.type(s.buffer.part)}, ptr {register}")
                 self._place(row, q)
                 if self.last in s.kept:
                     self.merge(s.combine, s.buffer, self.offset(s.offset), total)

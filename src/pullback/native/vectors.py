@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pullback.core.aval import DType
 from pullback.native.code import BOOL, Code, memory_type, number, type_of, vector_type
 from pullback.native.emit import COUNT, BodyWriter, combine, start_value
-from pullback.native.loops import Buffer, Load, Reduce
+from pullback.native.loops import Buffer, Count, Load, Reduce
 
 
 class VectorWriter(BodyWriter):
@@ -30,19 +30,27 @@ class VectorWriter(BodyWriter):
             return load_vector(code, expr.dtype, at, self.mask)
         return gather(code, expr.dtype, at, step, self.mask)
 
+    def count(self, expr: Count) -> str:
+        """Return the numbers of a place, one for each lane."""
+        code, step = self.code, expr.offset.step(self.last)
+        first = code.splat(COUNT, self.offset(expr.offset))
+        return code.binary(
+            "add", COUNT, first, _numbers(code, [k * step for k in range(code.lanes)])
+        )
+
     def get(self, buffer: Buffer, place: str) -> str:
         """Write the load of a vector of a buffer that is written too."""
-        at = self.code.element(buffer.dtype, self.pointers[buffer, 0], place)
-        return load_vector(self.code, buffer.dtype, at, self.mask)
+        at = self.code.element(buffer.part, self.pointers[buffer, 0], place)
+        return load_vector(self.code, buffer.part, at, self.mask)
 
     def put(self, buffer: Buffer, place: str, value: str) -> None:
         """Write the store of a vector."""
-        at = self.code.element(buffer.dtype, self.pointers[buffer, 0], place)
-        store_vector(self.code, buffer.dtype, value, at, self.mask)
+        at = self.code.element(buffer.part, self.pointers[buffer, 0], place)
+        store_vector(self.code, buffer.part, value, at, self.mask)
 
     def accumulate(self, s: Reduce, register: str) -> None:
         """Combine a vector with those in a register; lanes that are not there do not count."""
-        code, dtype = self.code, s.buffer.dtype
+        code, dtype = self.code, s.buffer.part
         value = code.cast(self.value(s.value), s.value.dtype, dtype)
         if self.mask is not None:
             t, start = code.type(dtype), code.number(start_value(s), dtype)
@@ -53,7 +61,7 @@ class VectorWriter(BodyWriter):
 
     def merge_lanes(self, s: Reduce, total: str) -> None:
         """Combine the lanes of a vector with one number in memory."""
-        code, dtype = self.code, s.buffer.dtype
+        code, dtype = self.code, s.buffer.part
         half = code.lanes
         while half > 1:
             half //= 2
