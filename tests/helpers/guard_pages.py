@@ -58,12 +58,12 @@ def guarded(x):
     return copy
 
 
-def plan(steps):
+def plan(steps, given=()):
     """A plan of the arena in which each temporary has pages of its own, and one after them."""
     offsets, size = {}, PAGE
     for step in steps:
         for buffer in step.buffers():
-            if buffer.kind == "arena" and buffer not in offsets:
+            if buffer.kind == "arena" and buffer not in {*offsets, *given}:
                 offsets[buffer] = size + place(buffer.nbytes)
                 size += pages(buffer.nbytes) + PAGE
     return memory.Plan(offsets, size)
