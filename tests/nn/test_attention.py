@@ -165,9 +165,11 @@ def test_dropout_of_weights_and_past_blocks_in_training_only():
 
 def test_what_does_not_fit_is_named():
     layer = nn.MultiHeadAttention.create(KEY, 8, 2)
-    with pytest.raises(ShapeError, match=r"MultiHeadAttention\(2 heads\): Linear\(8 -> 8\): x"):
+    with pytest.raises(ShapeError, match=r"query: Linear\(8 -> 8\): x"):
         layer(np.ones((3, 5, 7)))
-    with pytest.raises(ShapeError, match=r"mask: expected shape \(5, 5\) or \(3, 5, 5\), got \(4"):
+    with pytest.raises(
+        ShapeError, match=r"Attention: mask: expected shape \(5, 5\) or \(3, 5, 5\), got \(4"
+    ):
         layer(np.ones((3, 5, 8)), mask=np.ones((4, 5), bool))
     with pytest.raises(ShapeError, match=r"lengths: expected shape \(3,\)"):
         layer(np.ones((3, 5, 8)), lengths=np.array([1, 2]))
@@ -179,7 +181,7 @@ def test_what_does_not_fit_is_named():
         nn.rotary(np.ones((2, 3)))
     with pytest.raises(ShapeError, match=r"query \(\.\.\., t, d\)"):
         nn.attention(np.ones((2, 3)), np.ones((2, 4)), np.ones((2, 4)))
-    with pytest.raises(ShapeError, match=r"layers\[1\]: TransformerBlock: attention: LayerNorm"):
+    with pytest.raises(ShapeError, match=r"layers\[1\]\.norm_attention: LayerNorm"):
         nn.Sequential([nn.Positions(np.ones((4, 7))), nn.TransformerBlock.create(KEY, 8, 2)])(
             np.ones((1, 3, 7))
         )

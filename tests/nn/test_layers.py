@@ -37,7 +37,7 @@ def test_wrong_input_names_the_layer_expected_and_got() -> None:
     assert "(..., 4), got (3, 5)" in str(e.value)
     with pytest.raises(ShapeError, match=r"Linear\(4 -> 8\): x: .*got \(\)"):
         model[0](np.float64(1.0))
-    broken = nn.Sequential([model[0], model[0]])
+    broken = nn.Sequential([model[0], nn.replace(model[0])])
     with pytest.raises(ShapeError, match=r"layers\[1\]: Linear\(4 -> 8\)"):
         broken(np.ones((3, 4)))
 

@@ -8,7 +8,7 @@ import pytest
 
 from pullback import nn
 from pullback.core import pytree
-from pullback.core.errors import ConfigError, TreeError
+from pullback.core.errors import ConfigError, DTypeError, ShapeError, TreeError
 
 
 class Pair(nn.Module):
@@ -73,3 +73,25 @@ def test_repr_shows_shapes_and_breaks_long_lines() -> None:
     lines = repr(wide).splitlines()
     assert lines[:3] == ["Pair(", "  first=[", "    f64[100,100],"]
     assert lines[-3:] == ["  second={'key': (1.5)},", "  name='pair',", ")"]
+
+
+def test_errors_name_the_path_to_the_layer_in_modules_of_the_user_too() -> None:
+    class Net(nn.Module):
+        body: Any
+        heads: dict[str, Any]
+
+        def __call__(self, x: Any) -> Any:
+            x = self.body(x)
+            return {name: head(x) for name, head in self.heads.items()}
+
+    body = nn.Sequential([nn.Residual(nn.Linear(np.ones((2, 2)))), nn.Linear(np.ones((2, 3)))])
+    net = Net(body, {"a": nn.Linear(np.ones((3, 1))), "b": nn.Linear(np.ones((4, 1)))})
+    with pytest.raises(ShapeError, match=r"^heads\['b'\]: Linear\(4 -> 1\): x: expected") as info:
+        net(np.ones((5, 2)))
+    assert str(info.value).count("heads") == 1
+    with pytest.raises(ShapeError, match=r"^body\.layers\[0\]\.inner: Linear\(2 -> 2\)"):
+        net(np.ones((5, 3)))
+    with pytest.raises(ShapeError, match=r"^body\.layers\[0\]\.inner: Linear\(2 -> 2\)"):
+        nn.training_call(net, np.ones((5, 3)))
+    with pytest.raises(DTypeError, match=r"^layers\[0\]: Embedding\(4\): indices: expected integ"):
+        nn.Sequential([nn.Embedding(np.ones((4, 2)))])(np.ones(3))

@@ -15,7 +15,7 @@ from pullback.nn.activations import softmax
 from pullback.nn.dropout import Dropout
 from pullback.nn.layers import Linear
 from pullback.nn.module import Module, static
-from pullback.nn.shapes import positive, within
+from pullback.nn.shapes import positive
 from pullback.numpy.random import Key
 
 
@@ -142,17 +142,17 @@ class MultiHeadAttention(Module):
         places of the context count, where sequences are padded.
         """
         context = x if context is None else context
-        with within(f"MultiHeadAttention({self.heads} heads)"):
-            query = self._by_head(self.query(x))
-            key, value = self._by_head(self.key(context)), self._by_head(self.value(context))
-            if self.rotary:
-                query, key = rotary(query), rotary(key)
-            mixed = attention(
-                query, key, value,
-                mask=_mask(mask, lengths, x, context), causal=self.causal, dropout=self.dropout,
-            )  # fmt: skip
-            joined = np.swapaxes(mixed, -3, -2)
-            return self.output(np.reshape(joined, (*joined.shape[:-2], self._features())))
+        query = self._by_head(self.query(x))
+        key, value = self._by_head(self.key(context)), self._by_head(self.value(context))
+        if self.rotary:
+            query, key = rotary(query), rotary(key)
+        allowed = _mask(mask, lengths, x, context)
+        mixed = attention(
+            query, key, value,
+            mask=allowed, causal=self.causal, dropout=self.dropout,
+        )  # fmt: skip
+        joined = np.swapaxes(mixed, -3, -2)
+        return self.output(np.reshape(joined, (*joined.shape[:-2], self._features())))
 
     def _features(self) -> int:
         features: int = self.output.weight.shape[0]
@@ -171,7 +171,8 @@ def _mask(mask: Any, lengths: Any, x: Any, context: Any) -> Any:
         pair = (x.shape[-2], context.shape[-2])
         if mask.shape not in (pair, (*x.shape[:-2], *pair)):
             raise ShapeError(
-                f"mask: expected shape {pair} or {(*x.shape[:-2], *pair)}, got {mask.shape}."
+                f"MultiHeadAttention: mask: expected shape {pair} or "
+                f"{(*x.shape[:-2], *pair)}, got {mask.shape}."
             )
         if mask.ndim > 2:
             mask = mask[..., None, :, :]
@@ -179,7 +180,10 @@ def _mask(mask: Any, lengths: Any, x: Any, context: Any) -> Any:
         return mask
     lengths = array_of(lengths)
     if lengths.shape != context.shape[:-2]:
-        raise ShapeError(f"lengths: expected shape {context.shape[:-2]}, got {lengths.shape}.")
+        raise ShapeError(
+            f"MultiHeadAttention: lengths: expected shape {context.shape[:-2]}, "
+            f"got {lengths.shape}."
+        )
     inside = np.arange(context.shape[-2]) < lengths[..., None, None, None]
     if mask is None:
         return inside

@@ -19,7 +19,7 @@ from pullback.nn.layers import Linear, Sequential
 from pullback.nn.module import Module, static
 from pullback.nn.norm import BatchNorm, LayerNorm
 from pullback.nn.pooling import AdaptiveAvgPool2d
-from pullback.nn.shapes import positive, within
+from pullback.nn.shapes import positive
 from pullback.numpy.random import Key
 
 
@@ -146,10 +146,9 @@ class TransformerBlock(Module):
         return self._past(x, self.network, self.norm_network, 1)
 
     def _past(self, x: Any, inner: Any, norm: Any, i: int) -> Any:
-        with within(f"TransformerBlock: {'network' if i else 'attention'}"):
-            y = inner(norm(x) if self.pre_norm else x)
-            y = x + (self.dropouts[i](y) if self.dropouts else y)
-            return y if self.pre_norm else norm(y)
+        y = inner(norm(x) if self.pre_norm else x)
+        y = x + (self.dropouts[i](y) if self.dropouts else y)
+        return y if self.pre_norm else norm(y)
 
 
 def gpt(

@@ -8,12 +8,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import DTypeLike
 
-from pullback.core import pytree
 from pullback.core.errors import ConfigError, ShapeError
 from pullback.nn import init as initialisers
 from pullback.nn.init import Initialiser
 from pullback.nn.module import Module, state, static
-from pullback.nn.shapes import positive, within
+from pullback.nn.shapes import positive
 from pullback.numpy.random import Key
 
 
@@ -33,10 +32,8 @@ class Residual(Module):
 
     def __call__(self, x: Any) -> Any:
         """Return the sum of what goes through and what goes past."""
-        with within("inner"):
-            y = self.inner(x)
-        with within("shortcut"):
-            x = x if self.shortcut is None else self.shortcut(x)
+        y = self.inner(x)
+        x = x if self.shortcut is None else self.shortcut(x)
         if x.shape != y.shape:
             raise ShapeError(
                 f"Residual: expected equal shapes, got {y.shape} of inner and {x.shape} past it. "
@@ -49,7 +46,6 @@ class Parallel(Module):
     """Several modules of the same input, their results joined along the last axis, or added.
 
     `join` may be "concatenate", "sum", or "list", which leaves them a list.
-    Errors of a branch name its index.
 
     >>> from pullback.nn import Activation
     >>> Parallel([Activation("relu"), Activation("identity")])(np.array([-2.0, 3.0]))
@@ -65,10 +61,7 @@ class Parallel(Module):
 
     def __call__(self, x: Any) -> Any:
         """Return the joined results of all branches."""
-        results = []
-        for i, branch in enumerate(self.branches):
-            with within(f"branches[{i}]"):
-                results.append(branch(x))
+        results = [branch(x) for branch in self.branches]
         if self.join == "list":
             return results
         if self.join == "concatenate":
@@ -94,8 +87,7 @@ class Frozen(Module):
 
     def __call__(self, x: Any) -> Any:
         """Return inner(x), evaluated."""
-        closed = pytree.map(lambda leaf: leaf, self.inner)  # a copy, which is in no training
-        return closed(x)
+        return self.inner(x)
 
 
 class Flatten(Module):

@@ -14,7 +14,6 @@ from pullback.nn import init as initialisers
 from pullback.nn.activations import Activation
 from pullback.nn.init import Initialiser
 from pullback.nn.module import Module
-from pullback.nn.shapes import within
 from pullback.numpy.random import Key
 
 RECTIFIERS = ("relu", "leaky_relu", "gelu", "softplus")
@@ -108,9 +107,8 @@ class Sequential(Module):
 
     def __call__(self, x: Any) -> Any:
         """Return the output of the last layer."""
-        for i, layer in enumerate(self.layers):
-            with within(f"layers[{i}]"):
-                x = layer(x)
+        for layer in self.layers:
+            x = layer(x)
         return x
 
     def __getitem__(self, i: int) -> Any:

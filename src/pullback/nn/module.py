@@ -13,6 +13,7 @@ from typing import Any, TypeVar, dataclass_transform
 from pullback.core import pytree
 from pullback.core.aval import aval_of
 from pullback.core.errors import ConfigError
+from pullback.nn.places import telling_places
 
 M = TypeVar("M", bound="Module")
 
@@ -62,7 +63,8 @@ class Module:
     """Base of all layers and models: subclass it with annotated fields, as for a dataclass.
 
     Fields that hold arrays, modules, or lists and dicts of them are children of the pytree; fields
-    declared with `static()` belong to its structure. Modules are immutable: see `replace`.
+    declared with `static()` belong to its structure. Modules are immutable: see `replace`. Errors
+    that a layer raises in a call begin with its path in the model.
 
     >>> import numpy as np
     >>> class Affine(Module):
@@ -79,6 +81,8 @@ class Module:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if "__call__" in cls.__dict__:
+            cls.__call__ = telling_places(cls.__dict__["__call__"])  # type: ignore[method-assign]
         dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
         _register(cls)
 
@@ -120,14 +124,19 @@ def replace(module: M, **changes: Any) -> M:
 
 
 def opened(tree: Any) -> Any:
-    """Return a copy of a model whose modules are in training and may change their state."""
+    """Return a copy of a model whose modules are in training and may change their state.
+
+    Modules that lie in a state field are not: they are evaluated.
+    """
     copy = pytree.map(lambda leaf: leaf, tree)
     pending: list[Any] = [copy]
     while pending:
         node = pending.pop()
         if isinstance(node, Module):
             node.__dict__[_OPEN] = True
-        pending.extend(pytree.children(node))
+            pending += [child for field, child in _children(node) if not _holds_state(field)]
+        else:
+            pending += pytree.children(node)
     return copy
 
 
@@ -135,15 +144,22 @@ def is_state(tree: Any) -> list[bool]:
     """Return for each leaf of a model, in order, whether it lies in a state field."""
     if pytree.is_leaf(tree):
         return [False]
-    children = pytree.children(tree)
     if not isinstance(tree, Module):
-        return [mark for child in children for mark in is_state(child)]
+        return [mark for child in pytree.children(tree) for mark in is_state(child)]
     marks = []
-    fields = [field for field in _fields(tree) if not field.metadata.get("static")]
-    for field, child in zip(fields, children, strict=True):
+    for field, child in _children(tree):
         inner = is_state(child)
-        marks += [True] * len(inner) if field.metadata.get("state") else inner
+        marks += [True] * len(inner) if _holds_state(field) else inner
     return marks
+
+
+def _children(module: Any) -> Iterable[tuple[dataclasses.Field[Any], Any]]:
+    fields = [field for field in _fields(module) if not field.metadata.get("static")]
+    return ((field, getattr(module, field.name)) for field in fields)
+
+
+def _holds_state(field: dataclasses.Field[Any]) -> bool:
+    return bool(field.metadata.get("state"))
 
 
 def _fields(module: Any) -> tuple[dataclasses.Field[Any], ...]:

@@ -18,12 +18,12 @@ AXES = {0: (), 1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "w
 
 
 @contextmanager
-def within(path: str) -> Iterator[None]:
-    """Put `path` before the message of a ShapeError, so that it names the layer's place."""
+def within(layer: str) -> Iterator[None]:
+    """Put `layer` before the message of a ShapeError."""
     try:
         yield
     except ShapeError as error:
-        raise ShapeError(f"{path}: {error}") from error
+        raise ShapeError(f"{layer}: {error}") from error
 
 
 def check_layout(layout: Layout) -> None:
