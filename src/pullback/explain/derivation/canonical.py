@@ -213,13 +213,13 @@ def diag_times_vector(expr: Expr) -> Expr | None:
     return None
 
 
-def matrix_of_ones(expr: Expr) -> Expr | None:
-    """1 1ᵀ -> the matrix of ones, where nothing else is in the product."""
-    kinds = [f.kind for f in expr.args if not f.is_scalar]
-    if kinds == ["ones", "ones"] and not expr.is_scalar:
-        numbers = [f for f in expr.args if f.is_scalar]
-        return product(*numbers, ones(*expr.shape))
-    return None
+def ones_times_ones(expr: Expr) -> Expr | None:
+    """1 1ᵀ -> the matrix of ones, where nothing else is in the product; of matrices n times it."""
+    chain = [f for f in expr.args if not f.is_scalar]
+    if [f.kind for f in chain] != ["ones", "ones"] or expr.is_scalar:
+        return None
+    numbers = [f for f in expr.args if f.is_scalar]
+    return product(*numbers, number(chain[0].shape[1] or 1), ones(*expr.shape))
 
 
 # products entry by entry
@@ -346,8 +346,8 @@ def of_transpose(expr: Expr) -> Expr | None:
 def plain_trace(expr: Expr) -> Expr | None:
     """tr(c A + B) -> c tr A + tr B, tr(u vᵀ) -> vᵀ u, tr(Aᵀ A) -> ‖A‖², tr(A ⊗ B) -> tr A tr B."""
     (x,) = expr.args
-    if x.kind == "eye" and x.shape[0]:
-        return number(x.shape[0])
+    if x.kind in ("eye", "ones"):
+        return number(x.shape[0] or 1)
     if x.kind == "zero":
         return number(0)
     if x.kind == "diag":
@@ -409,7 +409,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "sum": (flat_sum, like_terms),
     "product": (
         flat_product, no_product, numbers_first, no_eye, cancelled, number_inside,
-        row_times_column, sum_of_entries, diag_times_vector, matrix_of_ones,
+        row_times_column, sum_of_entries, diag_times_vector, ones_times_ones,
     ),
     "hadamard": (flat_hadamard, numbers_out, entry_powers, repeated_rows),
     "transpose": (pushed_transpose,),

@@ -12,7 +12,7 @@ import numpy as np
 
 from pullback.core.graph import Node
 from pullback.explain.derivation import expr as e
-from pullback.explain.derivation.forms import Form, applied, uniform
+from pullback.explain.derivation.forms import Build, Form, applied, uniform
 from pullback.explain.derivation.functions import (
     GELU,
     MAXIMUM_0,
@@ -120,6 +120,15 @@ def _sums_rows(node: Node, keepdims: bool) -> bool:
     return kept and rank > 0 and node.params["axis"] == (rank - 1,)
 
 
+def _by_row(z: Node, build: Build, single: Build) -> Build:
+    """Return what `build` makes of each row of z, and `single` where each row is one number.
+
+    A matrix of one column may be written as a vector, whose entries are no row.
+    """
+    one_column = len(z.shape) == 2 and z.shape[1] == 1
+    return lambda x: (single if one_column else build)(x)
+
+
 def _softmax(node: Node) -> Form | None:
     """exp(z) / sum(exp(z)), of the last axis, with the maximum taken off or not."""
     above, below = node.inputs
@@ -130,7 +139,7 @@ def _softmax(node: Node) -> Form | None:
     z = above.inputs[0]
     if below.inputs[0].inputs[0] is not z:
         return None
-    return Form((_unshifted(z),), e.softmax, "activation")
+    return Form((_unshifted(z),), _by_row(z, e.softmax, lambda x: e.ones(*x.shape)), "activation")
 
 
 def _log_sum_exp(node: Node) -> Form | None:
@@ -140,7 +149,8 @@ def _log_sum_exp(node: Node) -> Form | None:
         return None
     if not _sums_rows(x, keepdims=False):
         return None
-    return Form(x.inputs[0].inputs, e.logsumexp, "function")
+    (z,) = x.inputs[0].inputs
+    return Form((z,), _by_row(z, e.logsumexp, lambda x: x), "function")
 
 
 def _shifted_log_sum_exp(node: Node) -> Form | None:
@@ -155,7 +165,7 @@ def _shifted_log_sum_exp(node: Node) -> Form | None:
         source = top.inputs[0] if _is(top, "getitem") or _is(top, "reshape") else top
         z = _unshifted(shifted)
         if z is not shifted and source is shifted.inputs[1]:
-            return Form((z,), e.logsumexp, "function")
+            return Form((z,), _by_row(z, e.logsumexp, lambda x: x), "function")
     return None
 
 

@@ -19,6 +19,9 @@ SHARED_SIZE = 4
 LINE_SIZE = 12
 """What is longer than this gets a name anyway."""
 
+SPARE_LETTERS = "vqrpgkmnacdfijlosy"
+"""Letters for values where z, h and u are names of arguments."""
+
 
 @dataclass(frozen=True, slots=True)
 class Definition:
@@ -59,6 +62,7 @@ class _Reader:
         self.reading = Reading(given)
         self.moving = _dependent(graph)
         self.forms = self._needed_forms()
+        self.passed_over = self._passed_over()
         self.uses: dict[Node, int] = {}
         for form in self.forms.values():
             for operand in form.operands:
@@ -77,27 +81,39 @@ class _Reader:
                 pending += found[node].operands
         return dict(sorted(found.items(), key=lambda item: item[0].order))
 
+    def _passed_over(self) -> set[Node]:
+        """Return the nodes inside of forms: the gradient there is not all that is written."""
+        found: set[Node] = set()
+        for node, form in self.forms.items():
+            pending = [i for i in node.inputs if i not in form.operands]
+            while pending:
+                inside = pending.pop()
+                if inside not in found:
+                    found.add(inside)
+                    pending += [i for i in inside.inputs if i not in form.operands]
+        return found
+
     def name_values(self, locals_: Mapping[Node, str], taken: set[str], result: str) -> None:
         """Choose which values get a name, and which: the author's, or z and h for layers."""
-        layers = [n for n, f in self.forms.items() if self._is_layer(f)]
-        stems: dict[Node, str] = {}
-        for node in self.forms:
-            own = locals_.get(node, "")
-            if own and own not in taken:
-                stems[node] = own
+        free = {n: f for n, f in self.forms.items() if n not in self.passed_over}
+        stems = {n: locals_[n] for n in free if locals_.get(n, result) not in taken}
         consumed = {i for f in self.forms.values() if f.role == "product" for i in f.operands}
-        for node in layers:
-            z = self.forms[node].operands[0]
-            stems.setdefault(z, cased("z", z.shape))
-            if self.forms[node].role == "activation" or node in consumed:
-                stems.setdefault(node, cased("h", node.shape))
-        for node, form in self.forms.items():
-            if form.role == "opaque":
-                stems.setdefault(node, cased("u", node.shape))
+
+        def propose(node: Node, letter: str) -> None:
+            if node in free:
+                letters = (cased(c, node.shape) for c in (letter, *SPARE_LETTERS))
+                stems.setdefault(node, next(c for c in letters if c not in taken))
+
+        for node, form in free.items():
+            if self._is_layer(form):
+                propose(form.operands[0], "z")
+                if form.role == "activation" or node in consumed:
+                    propose(node, "h")
+            elif form.role == "opaque":
+                propose(node, "u")
         stems.pop(self.result, None)
         ordered = sorted(stems, key=lambda node: node.order)
-        free = [s if s not in taken else s + "_" for s in (stems[n] for n in ordered)]
-        self.names = dict(zip(ordered, numbered(free), strict=True))
+        self.names = dict(zip(ordered, numbered([stems[n] for n in ordered]), strict=True))
         self.names[self.result] = result
 
     def _is_layer(self, form: Form) -> bool:
@@ -119,7 +135,8 @@ class _Reader:
             expression = compact(form.build(*args))
             self.expressions[node] = expression
             shared = self.uses.get(node, 0) > 1 and e.size(expression) > SHARED_SIZE
-            if node in self.names or shared or e.size(expression) > LINE_SIZE:
+            long = (shared or e.size(expression) > LINE_SIZE) and node not in self.passed_over
+            if node in self.names or long:
                 self._define(node, expression)
         if self.result not in self.forms:  # an argument, or a constant
             self._define(self.result, self._expression(self.result))
