@@ -11,7 +11,7 @@ import pytest
 
 import pullback as pb
 from pullback.core.errors import ConfigError
-from pullback.native import cache, engine, program
+from pullback.native import cache, engine
 
 X = np.linspace(0.0, 1.0, 7)
 SOURCE = (
@@ -31,7 +31,7 @@ def compilations(tmp_path, monkeypatch):
             ran.append(assembly)
             super().__init__(assembly)
 
-    monkeypatch.setattr(program, "Compilation", Counted)
+    monkeypatch.setattr(engine, "Compilation", Counted)
     return ran
 
 

@@ -2,39 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from pullback.native import blas
+from pullback.native import blas, team
 from pullback.native.code import Code, Module
 from pullback.native.emit import COUNT, KernelWriter, has_gathers, operands
 from pullback.native.loops import Buffer, Kernel
 from pullback.native.memory import Plan
 from pullback.native.steps import Block, Call, Choice, Loop, Matmul, Step, Tiles
 from pullback.native.tiles import TilesWriter
+from pullback.native.work import effort
 
 FE_INVALID = 1  # on x86 as on Arm
 ERROR, ARENA, FIRST = 0, 1, 2
 """Entries of the table of pointers; from FIRST on, those of the buffers."""
+
+ERROR_STRIDE = 64
+"""Bytes from the error flag of one thread to that of the next: a cache line each."""
 
 
 class Assembly:
     """The functions of a program, whose steps find their buffers through a table of pointers.
 
     `slots` says which entry is whose; `slot_of(x)` gives one to the name of a library's routine.
+    With several `threads`, each of them runs every function: they share the work of large steps,
+    the first does all of the others, and they meet before what one has made is read by another.
     """
 
     def __init__(
-        self, module: Module, slots: Mapping[Buffer, int], slot_of: Callable[[Any], int]
+        self,
+        module: Module,
+        slots: Mapping[Buffer, int],
+        slot_of: Callable[[Any], int],
+        threads: int,
     ) -> None:
-        self.module, self.slots, self.slot_of = module, slots, slot_of
+        self.module, self.slots, self.slot_of, self.threads = module, slots, slot_of, threads
         self._names: dict[str, str] = {}
+        self._apart = False  # whether the first thread has worked since they last met
+        if threads > 1:
+            module.declare("barrier", team.barrier_text())
 
     def function(self, name: str, steps: Sequence[Step], plan: Plan) -> None:
-        """Write the function `name(table)` that runs `steps`."""
-        code = Code(self.module, name, "ptr noalias %table")
-        self._steps(steps, Pointers(code, self.slots, plan))
+        """Write the function that runs `steps`: name(table), or one of a team's threads."""
+        parameters = "ptr noalias %table"
+        if self.threads > 1:
+            parameters += ", i64 %number, i64 %count, ptr %team"
+        code = Code(self.module, name, parameters)
+        pointers = Pointers(code, self.slots, plan)
+        if self.threads > 1:
+            offset = code.let(f"mul i64 %number, {ERROR_STRIDE}")
+            base = pointers.slot(ERROR)
+            pointers.known[ERROR] = code.let(f"getelementptr i8, ptr {base}, i64 {offset}")
+        self._steps(steps, pointers)
+        self._apart = False  # all meet at the end
         code.finish()
+
+    def _meet(self, code: Code, always: bool = False) -> None:
+        """Let all threads wait for each other, if one has worked alone."""
+        if self.threads > 1 and (self._apart or always):
+            code.line("call void @barrier(ptr %team, i64 %count)")
+        self._apart = False
+
+    @contextmanager
+    def _alone(self, code: Code) -> Iterator[None]:
+        """Write what the first thread does alone."""
+        if self.threads == 1:
+            yield
+            return
+        mine, others = code.label("first"), code.label("all")
+        first = code.let("icmp eq i64 %number, 0")
+        code.line(f"br i1 {first}, label %{mine}, label %{others}")
+        code.begin(mine)
+        yield
+        code.line(f"br label %{others}")
+        code.begin(others)
+        self._apart = True
 
     def _steps(self, steps: Sequence[Step], pointers: Pointers) -> None:
         for step in steps:
@@ -55,8 +99,26 @@ class Assembly:
         if has_gathers(step.body):
             args.append(f"ptr {pointers.slot(ERROR)}")
         name, portions = self._function_of(step)
-        args += ["i64 0", f"i64 {portions}"]
-        pointers.code.line(f"call void @{name}({', '.join(args)})")
+        code = pointers.code
+        if self.threads == 1 or portions == 1 or effort(step) < team.SHARED_EFFORT:
+            with self._alone(code):
+                code.line(f"call void @{name}({', '.join([*args, 'i64 0', f'i64 {portions}'])})")
+            return
+        self._meet(code)
+        share = [f"i64 {end}" for end in self._share(code, portions)]
+        code.line(f"call void @{name}({', '.join([*args, *share])})")
+        self._meet(code, always=True)
+
+    def _share(self, code: Code, portions: int) -> tuple[str, str]:
+        """Return where this thread's share of the portions begins and ends."""
+        unit = 16 if portions >= 64 * self.threads else 1  # whole cache lines
+        each = code.let(f"add i64 %count, {-(-portions // unit) - 1}")
+        each = code.let(f"udiv i64 {each}, %count")
+        first = code.let(f"mul i64 {each}, %number")
+        last = code.let(f"add i64 {first}, {each}")
+        ends = [code.let(f"mul i64 {end}, {unit}") for end in (first, last)]
+        first, last = (code.intrinsic("umin", COUNT, [end, str(portions)]) for end in ends)
+        return first, last
 
     def _function_of(self, step: Kernel | Tiles) -> tuple[str, int]:
         """Write the function of a step; one that was written before serves steps like it too.
@@ -98,7 +160,8 @@ class Assembly:
                 moved.append(code.element(step.out.dtype, base, offset))
             blas.write_call(code, step, routine, *moved)
 
-        nest(0)
+        with self._alone(code):
+            nest(0)
 
     def _library(self, step: Call, pointers: Pointers) -> None:
         """Write the call of a library's loop; one that fails says so by the invalid operation."""
@@ -134,6 +197,7 @@ class Assembly:
         for buffer in step.buffers():
             pointers.of(buffer)  # found once, before the loop
         pointers.slot(ERROR)
+        self._meet(code)
         turning = [k for k, (a, b) in enumerate(step.carries) if a is not b]
         start = [pointers.of(step.carries[k][side]) for side in (0, 1) for k in turning]
 
@@ -150,6 +214,7 @@ class Assembly:
             ins = [*where(values, 0), *self._parts(pointers, step.xs, body.arguments, at)]
             outs = [*where(values, 1), *self._parts(pointers, step.ys, body.results, at)]
             self._block(body, pointers, step.scratch, ins, outs)
+            self._meet(code)
             half = len(turning)
             return [*values[half:], *values[:half]]
 
@@ -164,10 +229,11 @@ class Assembly:
         def goes_on(values: list[str]) -> str:
             self._block(condition, pointers, step.scratch, where(values[1:], 0),
                         [pointers.of(holds)])  # fmt: skip
+            self._meet(code)
             answer = code.truth(holds.dtype, code.load(holds.dtype, pointers.of(holds)))
             # after an index out of range the loop might not end
-            error = code.let(f"load i32, ptr {pointers.slot(ERROR)}")
-            answer = code.let(f"and i1 {answer}, {code.let(f'icmp eq i32 {error}, 0')}")
+            answer = code.let(f"and i1 {answer}, {self._no_error(code)}")
+            self._meet(code, always=True)  # before it is written again
             if step.length is None:
                 return answer
             few = code.let(f"icmp slt i64 {values[0]}, {step.length}")
@@ -178,9 +244,21 @@ class Assembly:
 
         types = ["i64", *["ptr"] * len(start)]
         count, *ends = code.repeat(types, ["0", *start], goes_on, next_turn)
-        code.store(step.count.dtype, count, pointers.of(step.count))
-        for k, end in zip(turning, ends, strict=False):
-            self._move(pointers, step.carries[k][0], end)
+        targets = [(step.carries[k][0], pointers.of(step.carries[k][0])) for k in turning]
+        counted = pointers.of(step.count)
+        with self._alone(code):
+            code.store(step.count.dtype, count, counted)
+            for (buffer, target), end in zip(targets, ends, strict=False):
+                self._move(code, buffer.nbytes, target, end)
+
+    def _no_error(self, code: Code) -> str:
+        """Return whether no thread has met an index out of range."""
+        at = code.let(f"getelementptr inbounds ptr, ptr %table, i64 {ERROR}")
+        base, found = code.let(f"load ptr, ptr {at}"), "0"
+        for k in range(self.threads):
+            flag = code.let(f"getelementptr i8, ptr {base}, i64 {k * ERROR_STRIDE}")
+            found = code.let(f"or i32 {found}, {code.let(f'load i32, ptr {flag}')}")
+        return code.let(f"icmp eq i32 {found}, 0")
 
     def _parts(
         self, pointers: Pointers, wholes: Sequence[Buffer], parts: Sequence[Buffer], at: str
@@ -201,20 +279,21 @@ class Assembly:
             bound.setdefault(buffer, where)  # a result in an argument's place is there already
         self._steps(block.steps, pointers.inside(block.plan, pointers.of(scratch), bound))
 
-    def _move(self, pointers: Pointers, target: Buffer, source: str) -> None:
+    def _move(self, code: Code, nbytes: int, target: str, source: str) -> None:
         """Copy a whole buffer, unless it is there already."""
         name = self.module.declare(
             "llvm.memmove.p0.p0.i64", "declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)"
         )
-        args = f"ptr {pointers.of(target)}, ptr {source}, i64 {target.nbytes}, i1 false"
-        pointers.code.line(f"call void @{name}({args})")
+        code.line(f"call void @{name}(ptr {target}, ptr {source}, i64 {nbytes}, i1 false)")
 
     def _choice(self, step: Choice, pointers: Pointers) -> None:
         code = pointers.code
         for buffer in step.buffers():
             pointers.of(buffer)
         pointers.slot(ERROR)
+        self._meet(code)
         index = code.load(step.index.dtype, pointers.of(step.index))
+        self._meet(code, always=True)  # before its memory serves something else
         if step.index.dtype.kind == "b":
             index = code.let(f"zext i1 {index} to i64")
         elif step.index.dtype.itemsize < 8:
@@ -227,7 +306,11 @@ class Assembly:
         outs = [pointers.of(b) for b in step.results]
 
         def branch(block: Block) -> Callable[[], None]:
-            return lambda: self._block(block, pointers, step.scratch, [], outs)
+            def write() -> None:
+                self._block(block, pointers, step.scratch, [], outs)
+                self._meet(code)
+
+            return write
 
         code.choose(index, [branch(block) for block in step.branches])
 

@@ -48,6 +48,16 @@ def name_of(assembly: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
+def object_file(assembly: str) -> bytes:
+    """Return the machine code of `assembly`, which is kept here if it can be."""
+    name = name_of(assembly)
+    code = read(name)
+    if code is None:
+        code = engine.Compilation(assembly).object_file()
+        write(name, code)
+    return code
+
+
 def read(name: str) -> bytes | None:
     """Return the object file `name`; None where there is none that is whole and our own."""
     place = folder()

@@ -17,6 +17,7 @@ from pullback.core.graph import Graph
 from pullback.core.tracer import Tracer
 from pullback.core.tracing import argument_names, trace
 from pullback.native.report import report
+from pullback.native.threads import checked
 from pullback.passes import reroll, simplify
 
 
@@ -31,11 +32,13 @@ class Compiled:
         function: Callable[..., Any],
         static_argnums: Sequence[int],
         donate_argnums: Sequence[int],
+        threads: int | None,
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
         self.static_argnums = tuple(static_argnums)
         self.donate_argnums = tuple(donate_argnums)
+        self.threads = threads
         self._programs: dict[Any, tuple[Any, pytree.Structure]] = {}
         self._last: Any = None
         self._quick: Callable[[tuple[Any, ...]], Any] = _nothing
@@ -177,7 +180,7 @@ class Compiled:
         graph = reroll(simplify(trace(flat, *args, *[kwargs[name] for name in names])))
         for node, name in zip(graph.arguments, leaf_names, strict=True):
             node.name = name
-        return NativeProgram(graph, self._donated(args, len(fixed))), graph.out_tree
+        return NativeProgram(graph, self._donated(args, len(fixed)), self.threads), graph.out_tree
 
     def _donated(self, args: Sequence[Any], fixed: int) -> list[int]:
         """Return the positions of the donated arrays among all."""
@@ -248,6 +251,7 @@ def compile(
     *,
     static_argnums: int | Sequence[int] = (),
     donate_argnums: int | Sequence[int] = (),
+    threads: int | None = None,
 ) -> Any:
     """Return `function` as machine code for this processor; also a decorator.
 
@@ -260,6 +264,8 @@ def compile(
 
     Arrays at `donate_argnums` are given away: a result of the same shape and dtype may be written
     into one of them, and then that very array is the result (`report()` tells how many are).
+    Where there is enough to do, `threads` threads share the work of a call: by default as many as
+    PULLBACK_THREADS or OMP_NUM_THREADS says, or as there are cores.
     Raises TracerError where the function needs a value as a Python number, IndexError where an
     index is out of range, ConfigError where a donated array shares memory with another argument.
 
@@ -285,6 +291,8 @@ def compile(
             f"donate_argnums: {donated} has positions of static_argnums {static}; values that the "
             "function is compiled for cannot be overwritten"
         )
+    if threads is not None:
+        threads = checked(threads)
     if function is None:
-        return lambda f: Compiled(f, static, donated)
-    return Compiled(function, static, donated)
+        return lambda f: Compiled(f, static, donated, threads)
+    return Compiled(function, static, donated, threads)

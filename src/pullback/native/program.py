@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -12,10 +11,10 @@ import numpy as np
 from pullback.core.aval import Aval
 from pullback.core.errors import ConfigError
 from pullback.core.graph import Graph
-from pullback.native import binding, blas, cache, library, memory
-from pullback.native.assembly import ARENA, ERROR, FIRST, Assembly
+from pullback.native import binding, blas, cache, library, memory, team
+from pullback.native.assembly import ARENA, ERROR, ERROR_STRIDE, FIRST, Assembly
 from pullback.native.code import Module
-from pullback.native.engine import Compilation, Loaded
+from pullback.native.engine import Loaded
 from pullback.native.loops import Buffer
 from pullback.native.lower import Lowered, lower
 from pullback.native.prepare import prepare
@@ -27,15 +26,19 @@ class NativeProgram:
     """Runs a graph as machine code; safe to call from several threads at once.
 
     Of the arguments at the positions `donated`, the memory becomes that of results of the same
-    shape and dtype, where no step needs the old value after the new one is written.
+    shape and dtype, where no step needs the old value after the new one is written. Programs with
+    enough to do run on `threads` threads, by default as many as there are.
     """
 
-    def __init__(self, graph: Graph, donated: Sequence[int] = ()) -> None:
+    def __init__(
+        self, graph: Graph, donated: Sequence[int] = (), threads: int | None = None
+    ) -> None:
         self.graph = graph
         self.lowered: Lowered = lower(graph)
         pairs = self._pairs(donated)
         block = prepare(self.lowered.steps, self.lowered.arguments, self.lowered.results, pairs)
         self.steps, self.plan, self.results = block.steps, block.plan, block.results
+        self.threads = team.worthwhile(self.steps, threads)
         own = [
             (node, b) for node, b in zip(graph.results, self.results, strict=True)
             if b.kind == "result"
@@ -48,9 +51,11 @@ class NativeProgram:
         }
         self.addresses: dict[Any, int] = {}  # entries after the buffers' for what lies elsewhere
         names, self.llvm = self._assemble()
-        self._code = Loaded(_object_file(self.llvm))
-        call = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-        self.segments = [call(self._code.address(s)) if isinstance(s, str) else s for s in names]
+        self._code = Loaded(cache.object_file(self.llvm))
+        self.segments = [
+            team.function(self._code.address(s), self.threads) if isinstance(s, str) else s
+            for s in names
+        ]
         native = all(isinstance(s, str) for s in names)
         self.whole = (self.segments or [lambda table: None])[0] if native else None
         self.places = [self.slots[b] - FIRST for b in self.results] if native else []
@@ -98,7 +103,7 @@ class NativeProgram:
 
     def _assemble(self) -> tuple[list[Any], str]:
         module = Module()
-        assembly = Assembly(module, self.slots, self._slot_of)
+        assembly = Assembly(module, self.slots, self._slot_of, self.threads)
         segments: list[Any] = []
         for by_numpy, steps in itertools.groupby(self.steps, lambda s: isinstance(s, Python)):
             if by_numpy:
@@ -122,16 +127,6 @@ class NativeProgram:
         return self.addresses.setdefault(x, FIRST + len(self.slots) + len(self.addresses))
 
 
-def _object_file(assembly: str) -> bytes:
-    """Return the machine code of `assembly`, from the disk cache if it is there."""
-    name = cache.name_of(assembly)
-    code = cache.read(name)
-    if code is None:
-        code = Compilation(assembly).object_file()
-        cache.write(name, code)
-    return code
-
-
 def _address(x: Any) -> int:
     """Return where a routine of BLAS, a part of a library's loop, or a Python object is."""
     if isinstance(x, str):
@@ -145,7 +140,7 @@ class _Frame:
     def __init__(self, program: NativeProgram) -> None:
         self.program = program
         self.arena = np.empty(program.plan.size + memory.ALIGNMENT, np.uint8)
-        self.error = np.zeros(1, np.int32)
+        self.error = np.zeros(program.threads * ERROR_STRIDE // 4, np.int32)
         self.table = np.zeros(FIRST + len(program.slots) + len(program.addresses), np.uintp)
         base = self.arena.ctypes.data
         self.start = -base % memory.ALIGNMENT
@@ -179,12 +174,12 @@ class _Frame:
                 else:
                     segment(self.pointer)
             results = [held[buffer] for buffer in program.results]
-        if self.error[0]:
+        if self.error[0] or (program.threads > 1 and self.error.any()):
             self._refuse()
         return [x if x.shape else x[()] for x in results]
 
     def _refuse(self) -> NoReturn:
-        self.error[0] = 0
+        self.error[:] = 0
         raise IndexError(
             f"{self.program.graph.name}: an index is out of range; run the function without "
             "pb.compile to see where"
