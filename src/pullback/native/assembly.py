@@ -168,19 +168,19 @@ class Assembly:
         code = pointers.code
         loop, data = (pointers.slot(self.slot_of((step.routine, w))) for w in ("loop", "data"))
         operands = code.room(COUNT, len(step.operands))
-        for k, buffer in enumerate(step.operands):
-            at = code.element(COUNT, operands, str(k))
-            code.line(f"store ptr {pointers.of(buffer)}, ptr {at}")
+        places, error = [pointers.of(b) for b in step.operands], pointers.slot(ERROR)
         lengths, strides = (self._counts(numbers) for numbers in (step.lengths, step.strides))
-        if step.fault:
-            self._call_c("feclearexcept", code)
-        code.line(f"call void {loop}(ptr {operands}, ptr {lengths}, ptr {strides}, ptr {data})")
-        if step.fault:
-            failed = code.let(f"icmp ne i32 {self._call_c('fetestexcept', code)}, 0")
-            flag, error = code.let(f"select i1 {failed}, i32 {step.fault}, i32 0"), ERROR
-            before = code.let(f"load i32, ptr {pointers.slot(error)}")
-            flag = code.let(f"or i32 {before}, {flag}")
-            code.line(f"store i32 {flag}, ptr {pointers.slot(error)}")
+        with self._alone(code):
+            for k, place in enumerate(places):
+                code.line(f"store ptr {place}, ptr {code.element(COUNT, operands, str(k))}")
+            if step.fault:
+                self._call_c("feclearexcept", code)
+            code.line(f"call void {loop}(ptr {operands}, ptr {lengths}, ptr {strides}, ptr {data})")
+            if step.fault:
+                failed = code.let(f"icmp ne i32 {self._call_c('fetestexcept', code)}, 0")
+                flag = code.let(f"select i1 {failed}, i32 {step.fault}, i32 0")
+                flag = code.let(f"or i32 {code.let(f'load i32, ptr {error}')}, {flag}")
+                code.line(f"store i32 {flag}, ptr {error}")
 
     def _call_c(self, name: str, code: Code) -> str:
         self.module.declare(name, f"declare i32 @{name}(i32)")

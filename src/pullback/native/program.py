@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -174,11 +174,13 @@ class _Frame:
                 else:
                     segment(self.pointer)
             results = [held[buffer] for buffer in program.results]
-        if self.error[0] or (program.threads > 1 and self.error.any()):
-            self._refuse()
+        self._check()
         return [x if x.shape else x[()] for x in results]
 
-    def _refuse(self) -> NoReturn:
+    def _check(self) -> None:
+        """Raise what a thread has found wrong."""
+        if not self.error[0] and (self.program.threads == 1 or not self.error.any()):
+            return
         self.error[:] = 0
         raise IndexError(
             f"{self.program.graph.name}: an index is out of range; run the function without "
@@ -204,8 +206,7 @@ class _Frame:
         return arrays
 
     def _interpret(self, step: Python, held: dict[Buffer, Any]) -> None:
-        if self.error[0]:  # what NumPy would be given is not what was asked for
-            self._refuse()
+        self._check()  # what NumPy would be given is not what was asked for
         args = [self._view(b, held).reshape(shape)[()] for b, shape in step.inputs]
         out = step.node.op.forward(*args, **step.node.params)
         several = isinstance(step.node.aval, tuple)
