@@ -7,130 +7,44 @@ import threading
 import numpy as np
 import pytest
 from hypothesis import given, note, settings
-from hypothesis import strategies as st
+from random_programs import programs
 
 import pullback as pb
 from pullback.native.program import NativeProgram
 
 RNG = np.random.default_rng(0)
-DTYPES = ["f4", "f8", "i1", "i4", "i8", "u1", "u8", "?", "c16"]
-UNARY = [np.tanh, np.square, np.negative, np.isfinite, np.abs, np.sqrt, np.sign]
-BINARY = [np.add, np.multiply, np.maximum, np.less, np.fmin, np.logaddexp, np.hypot]
-REDUCTIONS = [np.sum, np.prod, np.max, np.mean, np.any, np.all]
 
 
-def unary(draw, x, y):
-    f = draw(st.sampled_from(UNARY))
-    return lambda x, y: f(x)
-
-
-def binary(draw, x, y):
-    return draw(st.sampled_from(BINARY))
-
-
-def reduction(draw, x, y):
-    f, keepdims = draw(st.sampled_from(REDUCTIONS)), draw(st.booleans())
-    axes = draw(st.sets(st.sampled_from(range(x.ndim)))) if x.ndim else ()
-    return lambda x, y: f(x, axis=tuple(axes), keepdims=keepdims)
-
-
-def view(draw, x, y):
-    axes = tuple(draw(st.permutations(range(x.ndim))))
-    views = [
-        lambda x, y: np.transpose(x, axes), lambda x, y: np.reshape(x, -1),
-        lambda x, y: x[..., ::-1], lambda x, y: x[1:, ..., None], lambda x, y: np.flip(x),
-        lambda x, y: np.reshape(np.transpose(x, axes), x.shape),
-        lambda x, y: np.broadcast_to(x, (2, *x.shape)),
-    ]  # fmt: skip
-    return draw(st.sampled_from(views))
-
-
-def moved(draw, x, y):
-    axis = draw(st.integers(-x.ndim, x.ndim - 1))
-    n, k = max(1, x.shape[axis]), draw(st.integers(-9, 9))
-    length = st.just(0) if 0 in x.shape else st.integers(0, 4)  # no index is in range of nothing
-    index = np.array([draw(st.integers(-n, n - 1)) for _ in range(draw(length))], int)
-    return draw(st.sampled_from([
-        lambda x, y: np.concatenate([x, y], axis=axis), lambda x, y: np.roll(x, k, axis=axis),
-        lambda x, y: np.pad(x, 1), lambda x, y: np.take(x, index, axis=axis),
-        lambda x, y: np.sort(x, axis=axis), lambda x, y: np.cumsum(x, axis=axis),
-        lambda x, y: np.where(x > y, x, y), lambda x, y: assigned(x, index, axis),
-    ]))  # fmt: skip
-
-
-def assigned(x, index, axis):
-    x = np.moveaxis(x, axis, 0).copy()
-    x[index] = x.sum()
-    return x
-
-
-def product(draw, x, y):
-    return draw(st.sampled_from([
-        lambda x, y: x @ y, lambda x, y: x @ x.mT, lambda x, y: x.mT @ x[..., ::-1, :],
-        lambda x, y: contracted("...i,...i->...", x, y),
-        lambda x, y: contracted("ij,kj->ik", x, y),
-    ]))  # fmt: skip
-
-
-def contracted(subscripts, x, y):
-    if x.shape[-1] != y.shape[-1]:
-        raise ValueError("NumPy would sum before it multiplies: inf * x - inf * x becomes inf")
-    return np.einsum(subscripts, x, y)
-
-
-@st.composite
-def programs(draw):
-    """Arrays, and a function of them made of a few random steps, each of one or two values."""
-    shapes = st.lists(st.sampled_from([0, 1, 1, 2, 3, 3, 9, 17]), max_size=3)
-    rng = np.random.default_rng(draw(st.integers(0, 999)))
-    arrays, base = [], draw(shapes)
-    for _ in range(draw(st.integers(1, 3))):
-        shape = base if draw(st.booleans()) else draw(shapes)
-        x = rng.normal(size=shape) * 2
-        if x.size and draw(st.booleans()):
-            x.flat[0] = draw(st.sampled_from([np.nan, np.inf, -0.0, 5e-324]))
-        with np.errstate(all="ignore"):
-            arrays.append(x.astype(draw(st.sampled_from(DTYPES))))
-    steps, values = [], list(arrays)
-    for _ in range(draw(st.integers(1, 7))):
-        i, j = (draw(st.integers(0, len(values) - 1)) for _ in range(2))
-        try:
-            kinds = st.sampled_from([unary, binary, binary, reduction, view, moved, product])
-            step = draw(kinds)(draw, values[i], values[j])
-            value = np.asarray(step(values[i], values[j]))
-        except (TypeError, ValueError, IndexError, AttributeError):
-            continue  # a step that does not suit these values
-        if value.size < 2000 and value.dtype != np.float16:
-            steps.append((step, i, j))
-            values.append(value)
-    kept = draw(st.lists(st.integers(0, len(values) - 1), min_size=1, max_size=3))
-
-    def program(*given):
-        found = list(given)
-        for step, i, j in steps:
-            found.append(step(found[i], found[j]))
-        return [found[k] for k in [*kept, -1]]
-
-    return arrays, program
-
-
-@settings(max_examples=150)
-@given(programs())
-@pytest.mark.filterwarnings("ignore")
-def test_random_programs_compute_the_same_compiled(case):
-    arrays, program = case
+def check(arrays, program, compiled):
+    """Compare the results of `compiled` with those of the interpreted graph."""
     graph = pb.trace(program, *arrays)
     note(graph)
-    single = any(n.dtype.itemsize < 8 for n in graph.nodes)
+    single = any(n.dtype.itemsize < 8 for n in graph.nodes if not isinstance(n.aval, tuple))
     with np.errstate(all="ignore"):
-        wanted, found = graph.run(arrays), NativeProgram(graph)(arrays)
-    for a, b in zip(wanted, found, strict=True):
-        a, b = np.asarray(a), np.asarray(b)
+        wanted = graph.run(arrays)
+        found = compiled(graph) if compiled is not None else pb.compile(program)(*arrays)
+    for a, b in zip(wanted, pb.tree.leaves(found), strict=True):
+        a, b = (x.astype(x.dtype.newbyteorder("="), copy=False) for x in map(np.asarray, (a, b)))
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
         assert not any(np.shares_memory(b, x) for x in arrays)
         size = np.max(np.abs(a), initial=1, where=np.isfinite(a)) if a.dtype.kind in "fc" else 0
         rtol = 0 if a.dtype.kind in "biu" else 3e-4 if single else 1e-9
         np.testing.assert_allclose(b, a, rtol=rtol, atol=rtol * size)
+
+
+@settings(max_examples=100)
+@given(programs())
+@pytest.mark.filterwarnings("ignore")
+def test_random_programs_compute_the_same_compiled(case):
+    arrays, program = case
+    check(arrays, program, lambda graph: NativeProgram(graph)(arrays))
+
+
+@settings(max_examples=100)
+@given(programs())
+@pytest.mark.filterwarnings("ignore")
+def test_random_programs_compute_the_same_simplified_and_compiled(case):
+    check(*case, None)
 
 
 def same(function, *args):
