@@ -76,8 +76,8 @@ def test_attention_has_the_names_of_its_author():
     derivation = pb.derive(attention, *args, argnums=(1, 2, 3))
     assert texts(derivation)[:5] == [
         "Q = X W_q",
-        "K = X Wₖ",
-        "V = X Wᵥ",
+        "K = X W_k",
+        "V = X W_v",
         "S = ½ Q Kᵀ",
         "A = softmax(S)",
     ]

@@ -71,6 +71,11 @@ def table():
     return sorted(name for name, op in OPS.items() if op.vjp is not None)
 
 
+def is_complex(graph):
+    avals = [pb.tree.leaves(node.aval) for node in graph.nodes]
+    return any(aval.dtype.kind == "c" for group in avals for aval in group)
+
+
 @pytest.mark.parametrize("name", table())
 def test_every_operation_can_be_derived_or_is_refused(name):
     op = OPS[name]
@@ -84,9 +89,9 @@ def test_every_operation_can_be_derived_or_is_refused(name):
             out = op(*[given.get(k, a) for k, a in enumerate(args)], **params)
             return out if not isinstance(out, tuple) else out[-1]
 
-        try:
-            derivation = pb.derive(function, *[args[k] for k in real])
-        except pb.errors.DTypeError as error:
-            assert "complex" in str(error) or "real" in str(error)
+        values = [args[k] for k in real]
+        if is_complex(pb.trace(function, *values)):
+            with pytest.raises(pb.errors.DTypeError, match=r"complex|real"):
+                pb.derive(function, *values)
         else:
-            assert str(derivation)
+            assert str(pb.derive(function, *values))

@@ -25,7 +25,6 @@ from pullback.explain.derivation.expr import (
     scalar_of,
     softmax,
     subtract,
-    symbols,
     transpose,
     zero,
 )
@@ -42,10 +41,17 @@ def pull_back(expr: Expr, cotangent: Expr, wanted: Set[Expr]) -> dict[Expr, Expr
     return found
 
 
+def is_moved_by(expr: Expr, wanted: Set[Expr]) -> bool:
+    """Whether `expr` depends smoothly on one of the symbols in `wanted`."""
+    if expr.kind == "call" and expr.data.bprop is None:
+        return False
+    return expr in wanted or any(is_moved_by(arg, wanted) for arg in expr.args)
+
+
 def _pull(expr: Expr, cotangent: Expr, wanted: Set[Expr], found: dict[Expr, Expr]) -> None:
     if expr in wanted:
         found[expr] = add(found[expr], cotangent) if expr in found else cotangent
-    elif not symbols(expr).isdisjoint(wanted):
+    elif is_moved_by(expr, wanted):
         for arg, part in zip(expr.args, PULLBACKS[expr.kind](expr, cotangent), strict=True):
             _pull(arg, part, wanted, found)
 

@@ -311,6 +311,12 @@ def _item(node: Node) -> Form | None:
 NAMED_ROLES: dict[str, Role] = {
     "conv": "product",
     "correlate": "product",
+    "equal": "",
+    "greater": "",
+    "greater_equal": "",
+    "less": "",
+    "less_equal": "",
+    "not_equal": "",
     "flip": "",
     "matmul": "product",
     "broadcast_to": "",

@@ -166,5 +166,13 @@ FUNCTIONS: dict[str, Function] = {
     "fabs": ABS,
     "expit": SIGMOID,
     "tanh": TANH,
-}
+    "expm1": Function("expm1", np.expm1, np.exp, lambda x: apply(EXP, x)),
+    "log1p": Function(
+        "log1p", np.log1p, lambda x: 1 / (1 + x), lambda x: power(add(ones(*x.shape), x), -1)
+    ),
+    "log_expit": Function(
+        "logsigmoid", special.log_expit, lambda x: special.expit(-x),
+        lambda x: apply(SIGMOID, product(number(-1), x)),
+    ),
+}  # fmt: skip
 """Functions by the name of their operation; `of_op` adds others."""

@@ -255,6 +255,8 @@ def _called(expr: Expr) -> Box:
     args = [boxed(a) for a in expr.args]
     if name == "broadcast_to":
         return args[0]
+    if name in _COMPARISONS:
+        return Box("square", (joined(args, _text(f" {_COMPARISONS[name]} ")),))
     if name == "matmul":
         parts = [_within(a, BINDING["product"]) for a in args]
         return Box("product", joined(parts, _text(" ")).parts)
@@ -276,6 +278,10 @@ def _called(expr: Expr) -> Box:
     return _call(name, *args)
 
 
+_COMPARISONS = {
+    "equal": "=", "not_equal": "≠", "less": "<", "less_equal": "≤", "greater": ">",
+    "greater_equal": "≥",
+}  # fmt: skip
 _CONVOLUTIONS = {"conv": "∗", "conv_input": "∗ᵀ", "conv_kernel": "⋆"}
 
 

@@ -19,6 +19,8 @@ from pullback.explain.derivation.sharing import shared
 from pullback.explain.places import is_library
 
 _SHORT = {"weight": "W", "bias": "b", "weights": "W", "biases": "b"}
+_SHORT_VECTORS = {"weight": "gamma", "weights": "w"}
+"""What normalisations call their scale is gamma in the literature."""
 _BY_RANK = ("c", "b", "W")
 
 
@@ -64,7 +66,8 @@ def short_names(names: Iterable[str], ranks: Iterable[int]) -> list[str]:
         last = re.findall(r"\w+", name)[-1]
         plain = name.isidentifier()
         stem = name if plain else _BY_RANK[min(rank, 2)] if last.isdigit() else last
-        stems.append(stem if plain else _SHORT.get(stem, stem))
+        short = _SHORT if rank > 1 else _SHORT | _SHORT_VECTORS
+        stems.append(stem if plain else short.get(stem, stem))
     return numbered(stems)
 
 

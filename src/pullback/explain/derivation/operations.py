@@ -174,9 +174,9 @@ def _formula(
     found = _written(graph.results[0], values)
     if found is None:
         return None
-    calls = [p.data.name for p in e.walk(found) if p.kind == "call"]
-    known = sum(p.kind == "call" for x in (cotangent, *args) for p in e.walk(x))
-    return found if len(calls) - known <= LONGEST and READABLE.issuperset(calls) else None
+    known = {p for x in (cotangent, *args) for p in e.walk(x)}
+    calls = [p.data.name for p in e.walk(found) if p.kind == "call" and p not in known]
+    return found if len(calls) <= LONGEST and READABLE.issuperset(calls) else None
 
 
 def _written(node: Node, values: dict[Node, Expr]) -> Expr | None:

@@ -33,7 +33,7 @@ _LATEX_EXPONENTS = {
 }
 _LATEX_FUNCTIONS = {"σ", "φ", "Φ"}
 _LATEX_NAMED = {"ln", "exp", "sin", "cos", "sinh", "cosh", "tanh", "det"}
-_SUBSCRIPTS = dict(zip("0123456789aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ", strict=True))
+_SUBSCRIPTS = dict(zip("0123456789", "₀₁₂₃₄₅₆₇₈₉", strict=True))
 _SUPERSCRIPTS = dict(zip("0123456789−⊤", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻ᵀ", strict=True))
 _VULGAR = {"1/2": "½", "1/3": "⅓", "2/3": "⅔", "1/4": "¼", "3/4": "¾", "1/8": "⅛"}
 

@@ -19,6 +19,9 @@ SHARED_SIZE = 4
 LINE_SIZE = 12
 """What is longer than this gets a name anyway."""
 
+REPEATED_SIZE = {"square": 6, "sqrt": 4, "exp": 4, "log": 4, "divide": 4, "power": 6}
+"""The same for what stands in the derivative again, by the operation on it."""
+
 SPARE_LETTERS = "vqrpgkmnacdfijlosy"
 """Letters for values where z, h and u are names of arguments."""
 
@@ -67,6 +70,11 @@ class _Reader:
         for form in self.forms.values():
             for operand in form.operands:
                 self.uses[operand] = self.uses.get(operand, 0) + 1
+        self.repeated = {
+            form.operands[-1]: node.op.name if node.op else ""
+            for node, form in self.forms.items()
+            if form.operands and form.operands[-1].shape
+        }
         self.names: dict[Node, str] = {}
         self.expressions: dict[Node, Expr] = dict(given)
 
@@ -135,7 +143,8 @@ class _Reader:
             expression = compact(form.build(*args))
             self.expressions[node] = expression
             shared = self.uses.get(node, 0) > 1 and e.size(expression) > SHARED_SIZE
-            long = (shared or e.size(expression) > LINE_SIZE) and node not in self.passed_over
+            limit = REPEATED_SIZE.get(self.repeated.get(node, ""), LINE_SIZE)
+            long = (shared or e.size(expression) > limit) and node not in self.passed_over
             if node in self.names or long:
                 self._define(node, expression)
         if self.result not in self.forms:  # an argument, or a constant

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pullback.core.graph import Node
 from pullback.explain.derivation import expr as e
-from pullback.explain.derivation.calculus import pull_back
+from pullback.explain.derivation.calculus import is_moved_by, pull_back
 from pullback.explain.derivation.compact import compact
 from pullback.explain.derivation.expr import Expr
 from pullback.explain.derivation.functions import Function, unprimed
@@ -163,6 +163,6 @@ def _active(reading: Reading, wanted: Set[Expr]) -> set[Expr]:
     """Return the symbols that depend on a wanted one, those included."""
     found = set(wanted)
     for d in reading.definitions:
-        if not e.symbols(d.expression).isdisjoint(found):
+        if is_moved_by(d.expression, found):
             found.add(d.symbol)
     return found

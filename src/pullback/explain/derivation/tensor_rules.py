@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pullback.explain.derivation.expr import Expr, product
+from pullback.explain.derivation.expr import Expr, power, product
 from pullback.explain.derivation.operations import LINEAR, Operation, call, matmul, transposed
 
 Rule = Callable[[Expr], Expr | None]
@@ -59,5 +59,15 @@ def turns_matrices(axes: tuple[int, ...]) -> bool:
     return list(axes) == [*np.arange(len(axes))[:-2], len(axes) - 1, len(axes) - 2]
 
 
-TENSOR_RULES: tuple[Rule, ...] = (numbers_out, one_transpose, transposed_product)
+def power_of_broadcast(expr: Expr) -> Expr | None:
+    """Powers are taken of what is repeated: 1 ⊘ v repeated is 1 ⊘ (v repeated)."""
+    (x, *_) = expr.args or (None,)
+    if expr.data.name != "broadcast_to" or x is None or x.kind != "power":
+        return None
+    return power(call(expr.data, x.args[0]), x.data)
+
+
+TENSOR_RULES: tuple[Rule, ...] = (
+    numbers_out, one_transpose, transposed_product, power_of_broadcast,
+)  # fmt: skip
 """The rules of calls, in the order they are tried."""
