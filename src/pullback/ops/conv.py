@@ -58,17 +58,18 @@ def _conv_input(
     y: Any, w: Any, space: Ints, strides: Ints, padding: Pairs, dilation: Ints, groups: int
 ) -> Any:
     size, inputs = w.shape[:-2], w.shape[-2]
-    counts = y.shape[1:-1]
-    columns = _channels_by_group(y, groups) @ _channels_by_group(w, groups).swapaxes(1, 2)
-    parts = np.moveaxis(columns.reshape(groups, y.shape[0], *counts, *size, inputs), 0, -2)
-    room = [n + a + b for n, (a, b) in zip(space, padding, strict=True)]
-    x = np.zeros((y.shape[0], *room, groups, inputs), columns.dtype)
-    every = (slice(None),) * (1 + len(counts))
-    for k, places in offsets(size, counts, strides, dilation):
-        x[places] += parts[(*every, *k)]
-    return np.ascontiguousarray(
-        x[inside(padding, space)].reshape(y.shape[0], *space, groups * inputs)
+    samples, counts = y.shape[0], y.shape[1:-1]
+    by_place = _channels_by_group(w, groups).reshape(
+        groups, math.prod(size), inputs, w.shape[-1] // groups
     )
+    # a product for each place k of the window, so that what is added up lies together in memory
+    parts = _channels_by_group(y, groups)[:, None] @ by_place.swapaxes(2, 3)
+    parts = np.moveaxis(parts, 0, 2).reshape(*size, samples, *counts, groups * inputs)
+    room = [n + a + b for n, (a, b) in zip(space, padding, strict=True)]
+    x = np.zeros((samples, *room, groups * inputs), parts.dtype)
+    for k, places in offsets(size, counts, strides, dilation):
+        x[places] += parts[k]
+    return np.ascontiguousarray(x[inside(padding, space)])
 
 
 def _conv_kernel(

@@ -6,7 +6,7 @@ Arrays are (samples, *space, channels); windows.py says what describes a window.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,35 +44,37 @@ def _least(dtype: np.dtype[Any]) -> Any:
 
 
 def _max_pool(x: Any, **window: Any) -> Any:
-    first, *rest = _parts(x, window, _least(x.dtype))
-    greatest = first.copy()
-    for part in rest:
+    return _greatest(_parts(x, window, _least(x.dtype)))
+
+
+def _greatest(parts: list[Any]) -> Any:
+    greatest = parts[0].copy()
+    for part in parts[1:]:
         np.maximum(greatest, part, out=greatest)
     return greatest
 
 
-def _winner(x: Any, window: Mapping[str, Any]) -> Any:
-    """Return the place in each window of its first maximum; NaN is greater than all."""
-    first, *rest = _parts(x, window, _least(x.dtype))
-    greatest, place = first.copy(), np.zeros(first.shape, np.int32)
-    for k, part in enumerate(rest, 1):
-        greater = ~(part <= greatest) & (greatest == greatest)
-        np.copyto(greatest, part, where=greater)
-        np.copyto(place, k, where=greater)
-    return place
+def _winners(x: Any, window: Mapping[str, Any]) -> Iterator[Any]:
+    """Yield for each place in a window where it has the first maximum; NaN is greater than all."""
+    parts = _parts(x, window, _least(x.dtype))
+    greatest = _greatest(parts)
+    open_yet = np.ones(greatest.shape, np.bool_)
+    for part in parts:
+        wins = open_yet & ((part == greatest) | (part != part))
+        yield wins
+        open_yet ^= wins
 
 
 def _pick_max(x: Any, v: Any, **window: Any) -> Any:
-    place = _winner(x, window)
-    picked = np.zeros(place.shape, v.dtype)
-    for k, part in enumerate(_parts(v, window)):
-        np.copyto(picked, part, where=place == k)
+    parts = _parts(v, window)
+    picked = np.zeros(parts[0].shape, v.dtype)
+    for part, wins in zip(parts, _winners(x, window), strict=True):
+        np.copyto(picked, part, where=wins)
     return picked
 
 
 def _place_max(x: Any, y: Any, **window: Any) -> Any:
-    place = _winner(x, window)
-    parts = (np.where(place == k, y, 0) for k in itertools.count())
+    parts = (np.where(wins, y, 0) for wins in _winners(x, window))
     return _overlapped(parts, y, x.shape[1:-1], window)
 
 
