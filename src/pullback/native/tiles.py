@@ -116,7 +116,8 @@ class TilesWriter(VectorWriter):
             with code.span(*ends) if mine else code.loop(full) as i:
                 self._tile(code.times(i, rows), rows, panel)
         if rest and mine:
-            with code.span(str(full), "%last"):
+            begun = code.let(f"icmp ugt i64 %first, {full}")  # a share of nothing
+            with code.span(code.let(f"select i1 {begun}, i64 %first, i64 {full}"), "%last"):
                 self._tile(str(full * rows), rest, panel)
         elif rest:
             self._tile(str(full * rows), rest, panel)
