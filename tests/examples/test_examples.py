@@ -67,6 +67,16 @@ def test_sparse_optimization_solves_its_problems():
     assert found["lowest"] == pytest.approx(found["exact"], rel=1e-3)
 
 
+def test_derivations_are_those_of_the_lessons(tmp_path, capsys):
+    found = run("08_derivations", str(tmp_path / "derivations.html"))
+    assert len(found) == 4
+    assert max(found.values()) < 1e-12
+    said = capsys.readouterr().out
+    assert "Δ₁     = ∂E/∂Z₁ = (Δ₂ W₂ᵀ) ∘ σ′(Z₁)" in said
+    assert "δ₁     = ∂E/∂z₁ = (W₂ᵀ δ₂) ∘ σ′(z₁)" in said
+    assert "<math" in (tmp_path / "derivations.html").read_text()
+
+
 def test_every_example_is_tested():
     source = Path(__file__).read_text()
     for path in EXAMPLES.glob("*.py"):

@@ -1,5 +1,7 @@
 """A derivation prints the textbook's lines, and every line is worth what the graph computes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -224,3 +226,10 @@ def test_several_heads_of_attention_are_stacks_of_matrices():
     assert "S = (1/√2) Q Kᵀ" in found
     assert "Δ_S = ∂E/∂S = A ∘ (Δ_A − sum₂(A ∘ Δ_A))" in found
     assert "Δ_K = ∂E/∂K = (1/√2) Δ_Sᵀ Q" in found
+
+
+def test_the_page_of_the_documentation_shows_what_is_printed():
+    page = (Path(__file__).parents[2] / "docs" / "derive.md").read_text()
+    namespace = {}
+    exec(page.split("```python\n")[1].split("```")[0].replace("print(", "str("), namespace)
+    assert str(namespace["derivation"]) in page

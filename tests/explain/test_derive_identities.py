@@ -95,6 +95,8 @@ OTHERS = [
      "−½ exp(−½ (x − s)ᵀ A⁻¹ (x − s)) (A⁻¹ + A⁻ᵀ) (x − s)"),
     ("Gaussian log-likelihood", lambda A, S: 0.5 * (logdet(A) + tr(inv(A) @ S)), "A",
      "½ (A⁻¹ − A⁻¹ S A⁻¹)ᵀ"),
+    ("a quadratic with a linear term", lambda x, A, a, B, b: x @ A @ x + a @ x + norm(B @ x), "x",
+     "(A + Aᵀ) x + a + Bᵀ B x / ‖B x‖"),
     ("Rayleigh quotient", lambda A, x: (x @ A @ x) / (x @ x), "A", "x xᵀ / ‖x‖²"),
     ("factorisation", lambda F, V, T: norm(F @ V - T) ** 2, "F", "2 (F V − T) Vᵀ"),
     ("cosine", lambda x, a: x @ a / norm(a), "x", "a / ‖a‖"),

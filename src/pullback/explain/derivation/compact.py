@@ -5,6 +5,7 @@ Each rule gives an equal expression or None; `compact` takes what is shorter to 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from pullback.explain.derivation.canonical import Rule, coefficient
@@ -46,6 +47,16 @@ def common_left_factor(expr: Expr) -> Expr | None:
     if first is None or any(len(chain) < 2 or chain[0] != first for _, chain in parts):
         return None
     return product(first, add(*[product(*s, *chain[1:]) for s, chain in parts]))
+
+
+def common_factor_of_two(expr: Expr) -> Expr | None:
+    """A x + c + B x -> (A + B) x + c, where both terms have the same numbers in front."""
+    parts = _chains(expr)
+    for (i, (s, a)), (j, (t, b)) in itertools.combinations(enumerate(parts), 2):
+        if len(expr.args) > 2 and len(a) == len(b) == 2 and a[-1] == b[-1] and s == t:
+            both = product(*s, add(a[0], b[0]), a[-1])
+            return add(*expr.args[:i], both, *expr.args[i + 1 : j], *expr.args[j + 1 :])
+    return None
 
 
 def common_number(expr: Expr) -> Expr | None:
@@ -97,7 +108,7 @@ def _square(factors: Sequence[Expr]) -> bool:
 
 
 RULES: dict[str, tuple[Rule, ...]] = {
-    "sum": (common_number, common_right_factor, common_left_factor),
+    "sum": (common_number, common_right_factor, common_left_factor, common_factor_of_two),
     "product": (inverse_of_factors,),
 }
 """The rules by the kind of expression they look at, in the order they are tried."""

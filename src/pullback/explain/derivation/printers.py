@@ -213,6 +213,13 @@ def _mathml_name(box: Box, parts: list[str]) -> str:
     return f"<msub>{_mathml_identifier(stem)}{below}</msub>"
 
 
+def _mathml_function(box: Box, parts: list[str]) -> str:
+    name = box.text.rstrip("′")
+    if name == box.text:
+        return _mathml_identifier(name)
+    return f"<msup>{_mathml_identifier(name)}<mo>′</mo></msup>"
+
+
 def _mathml_operator(box: Box, parts: list[str]) -> str:
     sign = box.text.strip()
     if not sign:
@@ -244,7 +251,7 @@ def _mathml_tag(tag: str) -> Draw:
 MATHML: Printer = {
     "name": _mathml_name,
     "number": _mathml_number,
-    "function": lambda box, parts: _mathml_identifier(box.text),
+    "function": _mathml_function,
     "operator": _mathml_operator,
     "ones": lambda box, parts: "<mn>𝟏</mn>",
     "row": _mathml_row,

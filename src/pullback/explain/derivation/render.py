@@ -179,7 +179,7 @@ STYLE = """
 .pullback-derivation table { border-collapse: collapse; border: 0; }
 .pullback-derivation th { text-align: left; font-weight: 600; opacity: .6; }
 .pullback-derivation th { padding: 2px 18px 2px 0; border: 0; vertical-align: baseline; }
-.pullback-derivation td { text-align: left; padding: 2px 6px 2px 0; border: 0; }
+.pullback-derivation td { text-align: left; padding: 3px 6px 3px 0; border: 0; }
 .pullback-derivation tr { background: none !important; }
 .pullback-derivation tr.first > * { padding-top: 12px; }
 .pullback-derivation td:last-child { padding-left: 24px; opacity: .6; white-space: nowrap; }
