@@ -10,7 +10,7 @@ from processors import restrict
 
 from pullback.native.program import NativeProgram
 
-TOLERANCE = {np.float64: {"rtol": 1e-13, "atol": 1e-15}, np.float32: {"rtol": 2e-6, "atol": 1e-7}}
+TOLERANCE = {np.float64: {"rtol": 1e-13, "atol": 1e-15}, np.float32: {"rtol": 2e-6, "atol": 5e-7}}
 
 
 def check(name, dtype):

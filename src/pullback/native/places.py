@@ -17,7 +17,7 @@ VIEWS = {
 }  # fmt: skip
 
 
-def broadcast(place: Place, shape: Sequence[int]) -> Place:
+def broadcast(place: Sequence[Affine], shape: Sequence[int]) -> Place:
     """Return the place in an array of `shape` that broadcasting reads at `place`."""
     last = place[len(place) - len(shape) :]
     return tuple(Affine() if n == 1 else p for p, n in zip(last, shape, strict=True))

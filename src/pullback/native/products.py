@@ -9,28 +9,29 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from pullback.core.graph import Node
-from pullback.native import complexes, library, places, scans, sorting
+from pullback.native import complexes, convolution, library, places, pooling, scans, sorting
 from pullback.native.loops import (
     Affine,
     Apply,
-    Buffer,
     Kernel,
     Place,
     Reduce,
-    Store,
     affine,
     identity,
     linear,
-    literal,
     reduces,
     stores,
 )
 from pullback.native.steps import Matmul
+from pullback.native.windows import filled
 
 if TYPE_CHECKING:
     from pullback.native.lower import Lowering, Unit
 
-READ_TWICE = {"einsum", "argsort", "argmax", "argmin", "searchsorted"}
+READ_TWICE = {
+    "einsum", "argsort", "argmax", "argmin", "searchsorted", *convolution.LOWERINGS,
+    *pooling.LOWERINGS,
+} - {"window_spread"}  # fmt: skip
 """What reads its inputs many times over."""
 
 SMALL_PRODUCT = 512
@@ -41,7 +42,11 @@ def is_native(node: Node) -> bool:
     """Whether an operation that always gets memory has loops."""
     assert node.op is not None
     name = node.op.name
-    return name in LOWERINGS and (name not in sorting.LOWERINGS or sorting.takes(node))
+    if name in sorting.LOWERINGS:
+        return sorting.takes(node)
+    if name in pooling.LOWERINGS:
+        return pooling.takes(node)
+    return name in LOWERINGS
 
 
 def sources(node: Node) -> Iterator[Node]:
@@ -220,11 +225,6 @@ def _pad(lowering: Lowering, node: Node, unit: Unit) -> None:
     unit.steps = [filled(out), Kernel(x.shape, stores(out, linear(place, node.shape), parts))]
 
 
-def filled(out: Buffer) -> Kernel:
-    """Return the loop that fills `out` with zeros."""
-    return Kernel((out.numbers,), (Store(out, affine(0, {0: 1}), literal(0, out.part)),))
-
-
 def _setitem(lowering: Lowering, node: Node, unit: Unit) -> None:
     x, value, *indices = node.inputs
     template = node.params["index"]
@@ -277,5 +277,7 @@ LOWERINGS: dict[str, Callable[[Any, Node, Any], None]] = {
     "scatter_add": _scatter_add,
     **scans.LOWERINGS,
     **sorting.LOWERINGS,
+    **convolution.LOWERINGS,
+    **pooling.LOWERINGS,
 }
 """How an operation that always gets memory is lowered."""
