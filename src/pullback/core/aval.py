@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,22 +13,34 @@ DType = np.dtype[Any]
 _SHORT = {"float": "f", "complex": "c", "int": "i", "uint": "u"}
 
 
-@dataclass(frozen=True, slots=True)
 class Aval:
     """Shape and dtype of an array; `weak` marks a Python scalar, which never widens a dtype.
 
+    There is one of each kind only, so that they are compared quickly.
+
     >>> Aval((3, 4), np.float32)
     f32[3,4]
+    >>> Aval((3, 4), np.float32) is Aval([3, 4], "f4")
+    True
     """
+
+    __slots__ = ("dtype", "shape", "weak")
 
     shape: Shape
     dtype: DType
-    weak: bool = False
+    weak: bool
 
-    def __init__(self, shape: Any, dtype: Any, weak: bool = False) -> None:
-        object.__setattr__(self, "shape", tuple(int(n) for n in shape))
-        object.__setattr__(self, "dtype", np.dtype(dtype))
-        object.__setattr__(self, "weak", weak)
+    def __new__(cls, shape: Any, dtype: Any, weak: bool = False) -> Aval:
+        try:
+            return _known[shape, dtype, weak]
+        except (KeyError, TypeError):
+            return _made(tuple(map(int, shape)), np.dtype(dtype), bool(weak))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"an Aval cannot be changed: make another, Aval(..., {name}=...)")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Aval, (self.shape, self.dtype, self.weak)
 
     @property
     def ndim(self) -> int:
@@ -50,6 +61,18 @@ class Aval:
         bits = name[len(kind) :]
         text = _SHORT.get(kind, kind) + bits
         return text + ("*" if self.weak else "") + "[" + ",".join(map(str, self.shape)) + "]"
+
+
+_known: dict[Any, Aval] = {}
+
+
+def _made(shape: Shape, dtype: DType, weak: bool) -> Aval:
+    if dtype.kind != "V":
+        dtype = np.dtype(dtype.str)  # the one that NumPy shares
+    aval = object.__new__(Aval)
+    for name, value in (("shape", shape), ("dtype", dtype), ("weak", weak)):
+        object.__setattr__(aval, name, value)
+    return _known.setdefault((shape, dtype, weak), aval)
 
 
 def aval_of(x: Any) -> Aval:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, wraps
+from operator import attrgetter
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -296,20 +298,13 @@ def reachable(arguments: Sequence[Node], results: Sequence[Node]) -> tuple[Node,
                 found.add(i)
                 pending.append(i)
     others = found.difference(arguments)
-    return (*arguments, *sorted(others, key=lambda node: node.order))
+    return (*arguments, *sorted(others, key=attrgetter("order")))
 
 
 def _letters() -> Iterator[str]:
-    n = 0
-    while True:
-        text, k = "", n
-        while True:
-            text = chr(97 + k % 26) + text
-            k = k // 26 - 1
-            if k < 0:
-                break
-        yield text
-        n += 1
+    """Yield a, b, ..., z, aa, ab, ..."""
+    for length in itertools.count(1):
+        yield from map("".join, itertools.product(ascii_lowercase, repeat=length))
 
 
 def _name_nodes(nodes: Sequence[Node]) -> None:

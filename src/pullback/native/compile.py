@@ -15,7 +15,7 @@ from pullback.core.aval import Aval, aval_of
 from pullback.core.errors import ConfigError, DTypeError
 from pullback.core.graph import Graph
 from pullback.core.tracer import Tracer
-from pullback.core.tracing import argument_names, trace
+from pullback.core.tracing import argument_names, trace, uncollected
 from pullback.native.report import report
 from pullback.native.threads import checked
 from pullback.passes import reroll, simplify
@@ -153,6 +153,7 @@ class Compiled:
 
         return call
 
+    @uncollected()
     def _compile(
         self, fixed: tuple[Hashable, ...], leaves: Sequence[Any], structure: pytree.Structure
     ) -> tuple[Any, pytree.Structure]:

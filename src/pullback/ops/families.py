@@ -24,6 +24,8 @@ from pullback.ops.chain import annihilating, is_finite, needs_no_care
 Derivative = Callable[..., Any] | float | None
 Interval = tuple[float, float]
 
+RULES_KEPT = 1024
+"""For so many signatures an operation remembers the shape and dtype of its result."""
 REAL: Interval = (-2.0, 2.0)
 POSITIVE: Interval = (0.3, 3.0)
 
@@ -66,6 +68,7 @@ def elementwise(
                 total = term if total is None else total + term
         return None if total is None else expand(total, out)
 
+    @functools.lru_cache(RULES_KEPT)
     def infer(*avals: Aval) -> Aval:
         shape = broadcast_shapes(op_name, *[a.shape for a in avals])
         keys = tuple(map(promotion_key, avals))
@@ -337,6 +340,7 @@ def _chain_jvp(tangents: Sequence[Any], out: Any, args: Sequence[Any], params: A
     return expand(first + second, out)
 
 
+@functools.lru_cache(RULES_KEPT)
 def _chain_infer(x: Aval, slope: Aval) -> Aval:
     keys = (promotion_key(x), promotion_key(slope))
     shape = broadcast_shapes("chain_product", x.shape, slope.shape)

@@ -6,6 +6,7 @@ the index arrays, which are arguments of the operation.
 
 from __future__ import annotations
 
+import functools
 import operator
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from pullback.core.errors import NotDifferentiableError, ShapeError
 from pullback.core.op import Notation, Op
 from pullback.core.tracer import Tracer
 from pullback.ops.batching import batch_size, spread_to
-from pullback.ops.families import linear
+from pullback.ops.families import RULES_KEPT, linear
 from pullback.ops.shape import as_view
 
 
@@ -40,11 +41,18 @@ class Template:
         source = iter(arrays)
         return tuple(next(source) if p is HOLE else p for p in self.parts)
 
+    def __hash__(self) -> int:
+        return hash((self.unique, *[_slice_ends(p) for p in self.parts]))
+
     def __str__(self) -> str:
         return "[" + ", ".join(map(_part_text, self.parts)) + "]"
 
 
 HOLE = type("Hole", (), {"__repr__": lambda self: "#"})()
+
+
+def _slice_ends(part: Any) -> Any:
+    return (part.start, part.stop, part.step) if isinstance(part, slice) else part
 
 
 def _part_text(part: Any) -> str:
@@ -88,6 +96,7 @@ def split_index(x: Any, index: Any) -> tuple[Template, list[Any]]:
     return Template(tuple(parts), unique), arrays
 
 
+@functools.lru_cache(RULES_KEPT)
 def _gather_infer(x: Aval, *arrays: Aval, index: Template) -> Aval:
     if any(a.dtype.kind == "b" for a in arrays):
         raise ShapeError(

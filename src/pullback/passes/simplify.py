@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core.aval import aval_of
-from pullback.core.graph import Graph, Node, reachable
+from pullback.core.graph import Graph, Node
 from pullback.core.op import OPS
 
 Rule = Callable[["Builder", Node], Node | None]
@@ -29,19 +29,16 @@ def simplify(graph: Graph) -> Graph:
       return a
     """
     builder = Builder(graph)
-    renamed: dict[Node, Node] = {}
+    renamed = {node: Node(node.aval, name=node.name) for node in graph.arguments}
     for node in graph.nodes:
-        if node.op is None:
-            renamed[node] = node
-            continue
-        inputs = tuple(renamed[i] for i in node.inputs)
-        renamed[node] = builder.simplified(node, inputs)
-    results = [renamed[node] for node in graph.results]
-    fresh = {node: Node(node.aval, name=node.name) for node in graph.arguments}
-    copied = _copy(results, fresh)
+        if node.op is not None:
+            inputs = tuple([renamed[i] for i in node.inputs])
+            renamed[node] = builder.simplified(node, inputs)
+        elif node not in renamed:
+            renamed[node] = Node(node.aval, value=node.value)
     return Graph(
-        list(fresh.values()),
-        [copied[n] for n in results],
+        [renamed[node] for node in graph.arguments],
+        [renamed[node] for node in graph.results],
         graph.in_tree,
         graph.out_tree,
         graph.name,
@@ -100,8 +97,9 @@ class Builder:
         return None
 
     def _intern(self, node: Node) -> Node:
+        params = tuple(sorted(node.params.items())) if node.params else ()
         try:
-            key = (node.op, node.inputs, tuple(sorted(node.params.items())))
+            key = (node.op, node.inputs, params)
             return self._known.setdefault(key, node)
         except TypeError:  # a parameter that is not hashable
             return node
@@ -229,13 +227,3 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "broadcast_to": (same_shape,),
 }
 """The rules by the operation they look at."""
-
-
-def _copy(results: list[Node], fresh: dict[Node, Node]) -> dict[Node, Node]:
-    """Return new nodes for all that `results` need, so that no graph shares its names."""
-    copies = dict(fresh)
-    for node in reachable((), results):  # in the order of the program
-        if node not in copies:
-            inputs = tuple(copies[i] for i in node.inputs)
-            copies[node] = Node(node.aval, node.op, inputs, node.params, node.value)
-    return copies
