@@ -5,7 +5,7 @@ import pytest
 
 import pullback as pb
 from pullback import nn, optim
-from pullback.core.errors import TreeError
+from pullback.core.errors import TracerError, TreeError
 from pullback.train.step import make_step
 
 
@@ -122,3 +122,21 @@ def test_a_run_with_state_resumes_bitwise(tmp_path):
     second.fit(data, epochs=4, batch_size=16, out=tmp_path / "run", resume=True)
     leaves = zip(pb.tree.leaves(whole.model), pb.tree.leaves(second.model), strict=True)
     assert all((a == b).all() for a, b in leaves)
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_state_that_cannot_leave_a_vmap_is_refused(traced):
+    class Mapped(nn.Module):
+        norm: nn.BatchNorm
+
+        def __call__(self, x):
+            return pb.vmap(self.norm)(x)
+
+    model, x = Mapped(nn.BatchNorm.create(3)), np.ones((4, 5, 3))
+    with pytest.raises(TracerError, match=r"model.norm.running_mean: .* inside a vmap"):
+        pb.trace(nn.training_call, model, x) if traced else nn.training_call(model, x)
+    assert model(x).shape == x.shape
+
+    each, after = pb.vmap(lambda x: nn.training_call(model.norm, x))(x)
+    assert each.shape == x.shape
+    assert after.running_mean.shape == (4, 3)

@@ -14,7 +14,7 @@ from pullback.core.errors import ConfigError, ShapeError
 Layout = Literal["channels_last", "channels_first"]
 """Where the channels stand: last as in NHWC, or right after the samples as in NCHW."""
 
-AXES = {0: (), 1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+AXES = {1: ("length",), 2: ("height", "width")}
 
 
 @contextmanager
@@ -35,11 +35,17 @@ def check_layout(layout: Layout) -> None:
 
 
 def channels_last(
-    layer: str, x: Any, channels: int | None, axes: int | None, layout: Layout
+    layer: str,
+    x: Any,
+    channels: int | None,
+    axes: int | None,
+    layout: Layout,
+    got: tuple[int, ...] | None = None,
 ) -> Any:
     """Return x as (samples, *space, channels).
 
-    `channels` and the number of spatial `axes` are checked where they are given.
+    `channels` and the number of spatial `axes` are checked where they are given; the message says
+    that the shape was `got`, if not that of x.
     """
     x = array_of(x)
     place = -1 if layout == "channels_last" else 1
@@ -47,7 +53,7 @@ def channels_last(
     if not fits or channels not in (None, x.shape[place]):
         raise ShapeError(
             f"{layer}: x: expected shape {_wanted(channels, axes, layout)}, "
-            f"got {x.shape}.{_hint(x.shape, channels, axes, layout)}"
+            f"got {got or x.shape}.{_hint(x.shape, channels, axes, layout)}"
         )
     return x if place == -1 else np.moveaxis(x, 1, -1)
 
@@ -69,8 +75,9 @@ def over_space(
 
     A single sample, with one axis less, gives a single result.
     """
-    single = np.ndim(x) == axes + 1
-    x = channels_last(layer, x[None] if single else x, channels, axes, layout)
+    x = array_of(x)
+    single = x.ndim == axes + 1
+    x = channels_last(layer, x[None] if single else x, channels, axes, layout, got=x.shape)
     with within(layer):
         y = channels_first(function(x), layout)
     return y[0] if single else y

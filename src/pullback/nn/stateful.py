@@ -8,9 +8,12 @@ side effects: the layers write on a copy, which is part of the result.
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeVar
 
 from pullback.core import pytree
+from pullback.core.errors import TracerError
+from pullback.core.tracer import Tracer, levels
 from pullback.nn.module import is_state, opened
 
 M = TypeVar("M")
@@ -19,7 +22,8 @@ M = TypeVar("M")
 def training_call(model: M, *inputs: Any, **options: Any) -> tuple[Any, M]:
     """Return what `model` gives for `inputs` in training, and the model with its state after.
 
-    Only state changes, no parameter; `model` itself stays as it is.
+    Only state changes, no parameter; `model` itself stays as it is. Raises TracerError where a
+    layer inside a vmap, scan or cond of the model tells a state, which does not leave these.
 
     >>> import numpy as np
     >>> from pullback import nn, random
@@ -32,8 +36,17 @@ def training_call(model: M, *inputs: Any, **options: Any) -> tuple[Any, M]:
     array([1., 1., 1., 1., 1., 1.])
     """
     copy: Any = opened(model)
+    before = next(levels)
     outputs = copy(*inputs, **options)
-    return outputs, pytree.map(lambda leaf: leaf, copy)
+    after = pytree.map(lambda leaf: leaf, copy)
+    for path, leaf in zip(pytree.paths(after), pytree.leaves(after), strict=True):
+        if isinstance(leaf, Tracer) and before < leaf.context.level < math.inf:
+            raise TracerError(
+                f"model{path}: a layer called inside a vmap, scan or cond of the model changes its "
+                "state, which is known there only. Call it outside of them, or make training_call "
+                "itself inside, and return the state from there."
+            )
+    return outputs, after
 
 
 def partition(model: M) -> tuple[M, M]:
