@@ -233,3 +233,26 @@ def test_the_page_of_the_documentation_shows_what_is_printed():
     namespace = {}
     exec(page.split("```python\n")[1].split("```")[0].replace("print(", "str("), namespace)
     assert str(namespace["derivation"]) in page
+
+
+def test_a_function_with_a_rule_of_its_own_keeps_its_name():
+    @pb.custom_vjp
+    def half_steep(x):
+        return np.tanh(x)
+
+    half_steep.defvjp(lambda x: (np.tanh(x), x), lambda x, ct: (0.5 * ct * (1 - np.tanh(x) ** 2),))
+    derivation = pb.derive(lambda W, x: np.sum(half_steep(W @ x)), normal(3, 2), normal(2))
+    assert texts(derivation, "gradients")[0] == "∂E/∂W = vjp[half_steep, W x](𝟏) xᵀ"
+
+
+def test_a_graph_in_float32_is_checked_as_far_as_it_goes():
+    graph = pb.trace(lambda w, x: np.sum(np.tanh(x @ w)), *[np.ones(s, "f4") for s in (3, (4, 3))])
+    derivation = pb.derive(graph, normal(3), normal(4, 3))
+    assert str(derivation.gradient("w")) == "∂E/∂w = xᵀ tanh′(z)"
+
+
+def test_names_of_arguments_are_not_taken_by_values():
+    def loss(z, h, W, x):
+        return np.sum(np.tanh(W @ x)) + z @ h
+
+    assert "v₁ = W x" in texts(pb.derive(loss, normal(3), normal(3), normal(3, 2), normal(2)))

@@ -86,11 +86,12 @@ class Op:
         >>> OPS["multiply"].bprop((np.float64(3.0), np.float64(4.0)), np.float64(1.0))
         (np.float64(4.0), np.float64(3.0))
         """
-        if self.vjp is None:
+        if self.vjp is None and self.vjp_all is None:
             return (None,) * len(inputs)
         out = self(*inputs, **params)
         if self.vjp_all is not None:
             return tuple(self.vjp_all(cotangent, out, inputs, params))
+        assert self.vjp is not None
         return tuple(self.vjp(i, cotangent, out, inputs, params) for i in range(len(inputs)))
 
     def __repr__(self) -> str:

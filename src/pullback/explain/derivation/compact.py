@@ -8,10 +8,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from pullback.explain.derivation.canonical import Rule, coefficient
 from pullback.explain.derivation.expr import (
     Expr,
+    Rule,
     add,
+    coefficient,
     inverse,
     number,
     product,

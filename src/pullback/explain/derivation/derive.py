@@ -60,6 +60,7 @@ def derive(
     paths = _paths(function, args)
     values = [_real(leaf, path) for leaf, path in zip(leaves, paths, strict=True)]
     if isinstance(function, Graph):
+        values = [x.astype(n.dtype) for x, n in zip(values, function.arguments, strict=True)]
         graph, authors = shared(function)[0], dict[Node, str]()
     else:
         graph, authors = traced_with_names(function, pytree.unflatten(structure, values))
@@ -91,7 +92,8 @@ def _paths(function: Any, args: Sequence[Any]) -> list[str]:
 
 
 def _name(function: Any) -> str:
-    name = getattr(function, "__name__", getattr(function, "name", "function"))
+    name = function.name if isinstance(function, Graph) else getattr(function, "__name__", "")
+    name = name or type(function).__name__
     return name if name.isidentifier() else "a function"
 
 
@@ -121,7 +123,9 @@ def _near(values: Sequence[Any]) -> list[Any]:
 
     def moved(x: Any) -> Any:
         size = NEARBY * (np.max(np.abs(x), initial=0) or 1.0)
-        return x + size * rng.uniform(-1, 1, x.shape) if x.dtype.kind == "f" else x
+        if x.dtype.kind != "f":
+            return x
+        return (x + size * rng.uniform(-1, 1, x.shape)).astype(x.dtype)
 
     return list(map(moved, values))
 

@@ -10,7 +10,7 @@ A constructor gives the expression in canonical form, by the rules of `canonical
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +21,8 @@ Kind = Literal[
 ]  # fmt: skip
 Shape = tuple[int | None, ...]
 SCALAR: Shape = (None, None)
+Rule = Callable[["Expr"], "Expr | None"]
+"""A rewriting: an equal expression that is better, or None."""
 
 
 def own_shape(shape: tuple[int, ...]) -> Shape:
@@ -204,3 +206,12 @@ def inner(x: Expr, y: Expr) -> Expr:
 
         return sum_of_entries(hadamard(x, y))
     return scalar_of("trace", product(transpose(x), y))
+
+
+def coefficient(expr: Expr) -> tuple[float, Expr]:
+    """Return (c, x) with expr = c x and a number c."""
+    if expr.kind == "number":
+        return expr.data, number(1)
+    if expr.kind == "product" and expr.args[0].kind == "number":
+        return expr.args[0].data, product(*expr.args[1:])
+    return 1.0, expr

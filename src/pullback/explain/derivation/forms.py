@@ -15,7 +15,6 @@ import numpy as np
 
 from pullback.core.graph import Node
 from pullback.explain.derivation import expr as e
-from pullback.explain.derivation.canonical import coefficient
 from pullback.explain.derivation.expr import Expr
 from pullback.explain.derivation.functions import Function, of_op
 from pullback.explain.derivation.operations import (
@@ -188,7 +187,7 @@ def _sum(node: Node) -> Form | None:
 
 def _sum_of_tensor(x: Expr) -> Expr:
     """Return the sum of all entries, as a norm where they are squares."""
-    c, rest = coefficient(x)
+    c, rest = e.coefficient(x)
     if rest.kind == "power" and rest.data == 2:
         return e.product(e.number(c), e.power(e.scalar_of("norm", rest.args[0]), 2))
     return e.product(e.number(c), sum_of_entries(rest))

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from pullback.explain.derivation.canonical import coefficient
 from pullback.explain.derivation.expr import (
     Expr,
+    coefficient,
     number,
     ones,
     power,
@@ -181,6 +181,9 @@ def _ones_as_product(f: Expr) -> tuple[Expr, ...]:
 
 
 def _hadamard(expr: Expr) -> Box:
+    turned = transpose(expr)
+    if transposes(turned) < transposes(expr):
+        return _sup(boxed(turned), "⊤")
     parts: list[Box] = []
     for f in sorted(expr.args, key=lambda f: f.kind == "power" and f.data < 0):
         divides = f.kind == "power" and f.data < 0

@@ -21,6 +21,7 @@ from pullback.core.op import OPS, Op
 from pullback.core.tracing import trace
 from pullback.explain.derivation import expr as e
 from pullback.explain.derivation.expr import Expr
+from pullback.transform.reverse import vjp
 
 Adjoint = Callable[[int, Expr, Sequence[Expr]], Expr | None]
 
@@ -93,7 +94,7 @@ def operation_of(node: Node) -> Operation:
     return Operation(
         op.name,
         partial(op, **params),
-        None if op.vjp is None else partial(_bprop, op, params),
+        partial(_bprop, op, params) if _is_smooth(op) else None,
         [i.aval for i in node.inputs],
         node.shape,
         params,
@@ -111,11 +112,12 @@ def one_result(node: Node, index: int) -> Operation:
 
     def bprop(args: Sequence[Any], cotangent: Any) -> Sequence[Any]:
         zeros = [np.zeros_like(out) for out in op(*args, **params)]
-        return op.bprop(args, (*zeros[:index], cotangent, *zeros[index + 1 :]), **params)
+        return _bprop(op, params, args, (*zeros[:index], cotangent, *zeros[index + 1 :]))
 
     avals = [i.aval for i in node.inputs]
     result = node.aval[index].shape
-    return Operation(op.name, forward, bprop, avals, result, params, no_formula)
+    rule = bprop if _is_smooth(op) else None
+    return Operation(op.name, forward, rule, avals, result, params, no_formula)
 
 
 def _apply(name: str, args: Sequence[Expr], **params: Any) -> Expr:
@@ -152,8 +154,15 @@ def sum_of_entries(x: Expr) -> Expr:
     return _apply("sum", (x,), axis=tuple(range(len(x.shape))), keepdims=False)
 
 
+def _is_smooth(op: Op) -> bool:
+    return any(rule is not None for rule in (op.vjp, op.vjp_all, op.jvp))
+
+
 def _bprop(op: Op, params: Mapping[str, Any], args: Sequence[Any], cotangent: Any) -> Sequence[Any]:
-    return op.bprop(args, cotangent, **params)
+    """Return the cotangents of `args`; the rule of a custom function is found by running it."""
+    if op.vjp is not None or op.vjp_all is not None:
+        return op.bprop(args, cotangent, **params)
+    return vjp(lambda *arrays: op(*arrays, **params), *args)[1](cotangent)  # type: ignore[no-any-return]
 
 
 def _formula(

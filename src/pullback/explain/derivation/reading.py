@@ -104,7 +104,11 @@ class _Reader:
     def name_values(self, locals_: Mapping[Node, str], taken: set[str], result: str) -> None:
         """Choose which values get a name, and which: the author's, or z and h for layers."""
         free = {n: f for n, f in self.forms.items() if n not in self.passed_over}
-        stems = {n: locals_[n] for n in free if locals_.get(n, result) not in taken}
+        stems = {
+            n: locals_[n]
+            for n in free
+            if locals_.get(n, result) not in taken and not self._is_entry(n)
+        }
         consumed = {i for f in self.forms.values() if f.role == "product" for i in f.operands}
 
         def propose(node: Node, letter: str) -> None:
@@ -123,6 +127,11 @@ class _Reader:
         ordered = sorted(stems, key=lambda node: node.order)
         self.names = dict(zip(ordered, numbered([stems[n] for n in ordered]), strict=True))
         self.names[self.result] = result
+
+    def _is_entry(self, node: Node) -> bool:
+        """Whether `node` is a part of an argument, as loops over rows call it."""
+        named = node.op.name if node.op else ""
+        return named in ("getitem", "item") and node.inputs[0] in self.reading.given
 
     def _is_layer(self, form: Form) -> bool:
         """Whether `form` is a function of the entries of something with a product."""

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
-from pullback.explain.derivation.expr import Expr, power, product
+from pullback.explain.derivation.expr import Expr, Rule, power, product
 from pullback.explain.derivation.operations import LINEAR, Operation, call, matmul, transposed
-
-Rule = Callable[[Expr], Expr | None]
 
 
 def numbers_out(expr: Expr) -> Expr | None:
