@@ -159,3 +159,20 @@ def test_tiles_fit_into_the_registers(m, vectors, registers):
     assert 1 <= rows <= m
     assert 1 <= wide <= vectors
     assert rows * wide + wide + 1 <= registers
+
+
+@pytest.mark.parametrize("form", ["NN", "NT", "TN", "TT"])
+def test_large_products_are_packed_and_cut(form):
+    a, b = operands(600, 1100, 290, form, "f4")
+
+    def f(a, b):
+        y = product(a, b, form)
+        return y, (y * 2).sum(axis=0)
+
+    graph = pb.trace(f, a, b)
+    program = NativeProgram(graph)
+    assert sum(isinstance(s, Tiles) for s in program.steps) > 1
+    wanted = f(a.astype("f8"), b.astype("f8"))
+    for found in program([a, b]), in_portions(graph, [a, b]):
+        np.testing.assert_allclose(found[0], wanted[0], rtol=1e-4, atol=1e-3)
+        np.testing.assert_allclose(found[1], wanted[1], rtol=1e-4, atol=2e-2)

@@ -330,6 +330,10 @@ class Code:
         """Return the smaller one of two counts."""
         return self.let(f"select i1 {self.let(f'icmp ult i64 {x}, {y}')}, i64 {x}, i64 {y}")
 
+    def most(self, x: str, y: str) -> str:
+        """Return the larger one of two counts."""
+        return self.let(f"select i1 {self.let(f'icmp ugt i64 {x}, {y}')}, i64 {x}, i64 {y}")
+
     def splat(self, dtype: DType, x: str) -> str:
         """Return one number in every lane."""
         t = self.type(dtype)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TypeGuard
 
+from pullback.native.blocks import LONGEST_SUM, part, sums
 from pullback.native.emit import has_gathers
 from pullback.native.loops import (
+    Apply,
     Buffer,
     Expr,
     Kernel,
     Load,
     Product,
-    Reduce,
     Statement,
     Store,
     identity,
@@ -21,40 +24,32 @@ from pullback.native.loops import (
 from pullback.native.simplify_loops import rebuilt
 from pullback.native.steps import Matmul, Step, Tiles
 
-LARGEST_OWN = 1 << 27
-"""Multiplications from which on a library's blocking for the caches is quicker than our tiles."""
-
-LONGEST_PANEL = 2048
-"""Rows of a panel, which lies on the stack: 256 kB of two vectors each."""
-
 
 def join_products(steps: Sequence[Step]) -> list[Step]:
-    """Return the steps with every product of moderate size as tiles, joined with its readers."""
-    found: list[Step | None] = list(steps)
+    """Return the steps with products as tiles, joined with their readers."""
+    found: list[list[Step]] = [[step] for step in steps]
     readers: dict[Buffer, list[int]] = {}
     for k, step in enumerate(steps):
         for buffer in set(step.buffers()) - set(step.written()):
             readers.setdefault(buffer, []).append(k)
     for k, product in enumerate(steps):
-        if isinstance(product, Matmul) and _is_ours(product):
+        if isinstance(product, Matmul) and product.k <= LONGEST_SUM:
             after = readers.get(product.out, [])
-            reader = found[after[0]] if after else None
-            if isinstance(reader, Kernel) and _goes_over(product, reader):
-                found[after[0]], found[k] = _tiles(product, reader, len(after) > 1), None
+            reader = found[after[0]] if after else []
+            if len(reader) == 1 and _goes_over(reader[0], product):
+                found[after[0]], found[k] = _tiles(product, reader[0], len(after) > 1), []
             else:
                 found[k] = _tiles(product, None, True)
-    return [step for step in found if step is not None]
+    return [step for group in found for step in group]
 
 
-def _is_ours(step: Matmul) -> bool:
-    return step.k <= LONGEST_PANEL and step.m * step.n * step.k <= LARGEST_OWN
-
-
-def _goes_over(product: Matmul, reader: Kernel) -> bool:
+def _goes_over(reader: Step, product: Matmul) -> TypeGuard[Kernel]:
     """Whether the kernel goes over the elements of the product, each in its own turn.
 
     What it writes must lie together, and no place be computed, so that whole vectors are written.
     """
+    if not isinstance(reader, Kernel):
+        return False
     here, last = linear(identity(reader.sizes), reader.sizes), len(reader.sizes) - 1
     return (
         reader.sizes == (*product.batch, product.m, product.n)
@@ -73,20 +68,35 @@ def _keeps(s: Statement, loop: int) -> bool:
     return isinstance(s, Store) or loop in s.kept
 
 
-def _tiles(product: Matmul, reader: Kernel | None, stored: bool) -> Tiles:
+def _tiles(product: Matmul, reader: Kernel | None, stored: bool) -> list[Step]:
+    """Return the product as tiles with its reader; where the sums are cut, as several."""
     element = Product(product.out.dtype)
     sizes = (*product.batch, product.m, product.n)
-    body: list[Store | Reduce] = []
-    if stored or product.out.kind != "arena":
-        body.append(Store(product.out, linear(identity(sizes), sizes), element))
+    here = linear(identity(sizes), sizes)
+    stored = stored or product.out.kind != "arena"
+    ranges = sums(product)
+    partial = product.out if stored else replace(product.out, name=f"{product.out}'")
+    so_far = Apply("add", (Load(partial, here), element), element.dtype, element.dtype)
+    value: Expr = element if len(ranges) == 1 else so_far
+    body: list[Statement] = [Store(product.out, here, value)] if stored else []
+
+    def take_in(load: Load) -> Expr:
+        return value if load.buffer is product.out else load
+
     if reader is not None:
-
-        def take_in(load: Load) -> Expr:
-            return element if load.buffer is product.out else load
-
         body.extend(rebuilt(reader.body, of_load=take_in))
-    return Tiles(
-        product.a, product.b, product.m, product.n, product.k,
-        product.a_transposed, product.b_transposed, product.batch, product.offsets[1:], element,
-        tuple(body),
-    )  # fmt: skip
+    steps: list[Step] = []
+    for k, (first, last) in enumerate(ranges):
+        if last == product.k:
+            done = tuple(body)
+        else:
+            done = (Store(partial, here, so_far if k else element),)
+        tiles = Tiles(
+            product.a, product.b, product.m, product.n, product.k,
+            product.a_transposed, product.b_transposed, product.batch, product.offsets[1:],
+            element, done,
+            a_step=product.m if product.a_transposed else product.k,
+            b_step=product.k if product.b_transposed else product.n,
+        )  # fmt: skip
+        steps.extend(part(tiles, first, last))
+    return steps

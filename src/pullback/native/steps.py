@@ -118,7 +118,9 @@ class Python:
 class Tiles:
     """Matrix products by loops of our own, and what is done with each element of them.
 
-    As Matmul; `body` counts in the loops of the batch, then the rows, then the columns.
+    As Matmul; `body` counts in the loops of the batch, then the rows, then the columns. The
+    rows in memory are `a_step` and `b_step` apart. Where `a` is packed, it holds the rows of one
+    tile after those of another, each column by column.
     """
 
     a: Buffer
@@ -132,6 +134,9 @@ class Tiles:
     offsets: tuple[Affine, Affine]
     product: Product
     body: tuple[Statement, ...]
+    a_step: int
+    b_step: int
+    packed: bool = False
 
     @property
     def sizes(self) -> tuple[int, ...]:

@@ -56,14 +56,13 @@ class TilesWriter(VectorWriter):
         self.last = len(step.sizes) - 1
         self.reduces = [s for s in step.body if isinstance(s, Reduce)]
         self.portions = self.tiling.portions
-        self.a_steps = (1, step.m) if step.a_transposed else (step.k, 1)
 
     def write(self) -> None:
         """Write the whole function: panels of columns, in each of them tiles of rows."""
         code, step, shape = self.code, self.step, self.tiling
         for s in self.reduces:
             self._begin(s)
-        self.copied = step.b_transposed or step.m > DIRECT_TILES * shape.rows
+        self.copied = step.b_transposed or shape.together > DIRECT_TILES
         if self.copied:
             self.panel = code.room(self.dtype, step.k * shape.width)
         self.unrolled = operations(step.body) * shape.rows * shape.vectors <= LARGEST_UNROLLED
@@ -75,8 +74,13 @@ class TilesWriter(VectorWriter):
             (a, a_at), (b, b_at) = map(self.base, (step.a, step.b), step.offsets)
             self.a = code.element(self.dtype, a, self.offset(a_at))
             self.b = code.element(self.dtype, b, self.offset(b_at))
-            with self._pieces(self.last, -(-step.n // shape.width)) as j:
-                self._columns(code.let(f"mul nuw nsw i64 {j}, {shape.width}"))
+            with code.loop(-(-shape.tiles // shape.together)) as block:
+                first = code.times(block, shape.together)
+                last = code.let(f"add nuw nsw i64 {first}, {shape.together}")
+                if shape.split == self.last - 1:
+                    first, last = code.most(first, "%first"), code.least(last, "%last")
+                with self._pieces(self.last, -(-step.n // shape.width)) as j:
+                    self._columns(code.times(j, shape.width), first, last)
         code.finish()
 
     def _pieces(self, loop: int, count: int) -> AbstractContextManager[str]:
@@ -102,25 +106,20 @@ class TilesWriter(VectorWriter):
             at = code.element(s.buffer.part, self.pointers[s.buffer, 0], self.offset(s.offset))
             code.store(s.buffer.part, start_of(s), at)
 
-    def _columns(self, column: str) -> None:
-        """Write the tiles of one panel."""
+    def _columns(self, column: str, first: str, last: str) -> None:
+        """Write the tiles of one panel, from `first` to before `last`."""
         code, step, rows = self.code, self.step, self.tiling.rows
         self.column, self.masks = column, self._masks(column)
         panel = self._copy_panel() if self.copied else Panel(
-            code.element(self.dtype, self.b, column), step.n, self.masks
+            code.element(self.dtype, self.b, column), step.b_step, self.masks
         )  # fmt: skip
         full, rest = divmod(step.m, rows)
-        mine = self.tiling.split == self.last - 1
         if full:
-            ends = "%first", code.least("%last", str(full))
-            with code.span(*ends) if mine else code.loop(full) as i:
+            with code.span(first, code.least(last, str(full))) as i:
                 self._tile(code.times(i, rows), rows, panel)
-        if rest and mine:
-            begun = code.let(f"icmp ugt i64 %first, {full}")  # a share of nothing
-            with code.span(code.let(f"select i1 {begun}, i64 %first, i64 {full}"), "%last"):
+        if rest:
+            with code.span(code.most(first, str(full)), code.least(last, str(full + 1))):
                 self._tile(str(full * rows), rest, panel)
-        elif rest:
-            self._tile(str(full * rows), rest, panel)
 
     def _masks(self, column: str) -> list[str | None]:
         """Return, for each vector of a panel, which of its columns there are."""
@@ -142,7 +141,7 @@ class TilesWriter(VectorWriter):
         else:
             start = code.element(self.dtype, self.b, self.column)
             with code.loop(step.k) as k:
-                source = code.element(self.dtype, start, code.times(k, step.n))
+                source = code.element(self.dtype, start, code.times(k, step.b_step))
                 target = code.element(self.dtype, self.panel, code.times(k, width))
                 for q, mask in enumerate(self.masks):
                     x = load_vector(code, self.dtype, self._moved_by(source, q), mask)
@@ -159,7 +158,7 @@ class TilesWriter(VectorWriter):
             for c in range(lanes):
                 j = code.let(f"add nuw nsw i64 {across}, {c}")
                 j = j if step.n % self.tiling.width == 0 else code.least(j, str(step.n - 1))
-                at = code.let(f"add nuw nsw i64 {code.times(j, step.k)}, {k}")
+                at = code.let(f"add nuw nsw i64 {code.times(j, step.b_step)}, {k}")
                 at = code.element(self.dtype, self.b, at)
                 rows.append(load_vector(code, self.dtype, at, first_lanes(code, count)))
             at = code.let(f"add nuw nsw i64 {code.times(k, vectors)}, {q}")
@@ -184,8 +183,12 @@ class TilesWriter(VectorWriter):
     def _tile(self, row: str, rows: int, panel: Panel) -> None:
         """Write one tile: its sums, and the body for each of its vectors."""
         code, step, vectors = self.code, self.step, self.tiling.vectors
-        row_step, k_step = self.a_steps
-        left = code.element(self.dtype, self.a, code.times(row, row_step))
+        if step.packed:
+            between, row_step, k_step = step.k, 1, rows
+        else:
+            row_step, k_step = (1, step.a_step) if step.a_transposed else (step.a_step, 1)
+            between = row_step
+        left = code.element(self.dtype, self.a, code.times(row, between))
 
         def turn(k: str, sums: list[str]) -> list[str]:
             at = code.element(self.dtype, panel.start, code.times(k, panel.step))

@@ -13,17 +13,25 @@ ENOUGH = 8
 """As many portions can be shared fairly; loops that fall into more are not preferred."""
 
 
+CACHE = 5 << 18
+"""Bytes of the second-level cache that the left matrix may take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tiling:
     """Tiles of `rows` by `vectors`, each vector of so many `lanes`.
 
-    `split` is the loop of the step, if any, that falls into `portions` independent pieces: an
-    index of the batch, a tile of rows, or a panel of columns.
+    Of the `tiles` of rows so many are worked on `together`, panel after panel, that their part of
+    the left matrix stays in the second-level cache. `split` is the loop of the step, if any, that
+    falls into `portions` independent pieces: an index of the batch, a tile of rows, or a panel of
+    columns.
     """
 
     rows: int
     vectors: int
     lanes: int
+    tiles: int
+    together: int
     split: int | None
     portions: int
 
@@ -37,14 +45,16 @@ def tiling(step: Tiles) -> Tiling:
     """Return the tiles that a product takes the least time in."""
     lanes = vector_bytes() // step.product.dtype.itemsize
     rows, vectors = best_tile(step.m, -(-step.n // lanes), step.k, _registers())
+    tiles = -(-step.m // rows)
+    blocks = -(-tiles * rows * step.k * step.product.dtype.itemsize // CACHE)
     pieces = dict(enumerate(step.batch))
     last = len(step.sizes) - 1
     pieces[last] = -(-step.n // (vectors * lanes))
-    pieces[last - 1] = -(-step.m // rows)
+    pieces[last - 1] = tiles
     free = [k for k in pieces if _is_independent(step, k)]
     split = max(free, key=lambda k: min(pieces[k], ENOUGH), default=None)  # the first of equal ones
     portions = 1 if split is None else pieces[split]
-    return Tiling(rows, vectors, lanes, split, portions)
+    return Tiling(rows, vectors, lanes, tiles, -(-tiles // blocks), split, portions)
 
 
 def _registers() -> int:

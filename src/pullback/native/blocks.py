@@ -1,0 +1,70 @@
+"""Large matrix products in blocks that fit the caches: cut along the sum, the left matrix packed.
+
+As in Goto and van de Geijn, "Anatomy of high-performance matrix multiplication", 2008.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+from pullback.native.loops import Affine, Buffer, Kernel, Load, Store, affine
+from pullback.native.steps import Matmul, Step, Tiles
+from pullback.native.tiling import tiling
+
+LONGEST_SUM, LONGEST_WHOLE = 8192, 768
+"""Terms of a sum from which on a product is the library's, and up to which none is cut."""
+
+BLOCK_SUM = 512
+"""Terms of a longer sum that are taken at once: of so many a panel stays close."""
+
+LARGE = 1 << 27
+"""Multiplications up to which no sum is cut: what it reads is close enough."""
+
+PACKED_BYTES = 1 << 18
+"""The size of a left matrix from which on it is packed, if its rows are far apart."""
+
+
+def sums(product: Matmul) -> list[tuple[int, int]]:
+    """Return the ranges that the sums of a product are cut into."""
+    if product.k <= LONGEST_WHOLE or product.m * product.n * product.k <= LARGE:
+        return [(0, product.k)]
+    pieces = -(-product.k // BLOCK_SUM)
+    ends = [product.k * p // pieces for p in range(pieces + 1)]
+    return list(itertools.pairwise(ends))
+
+
+def part(step: Tiles, first: int, last: int) -> list[Step]:
+    """Return the steps for the terms of a product from `first` to before `last`."""
+    a_at, b_at = step.offsets
+    b_at += affine(first * (1 if step.b_transposed else step.b_step), {})
+    a_at += affine(first * (step.a_step if step.a_transposed else 1), {})
+    step = replace(step, k=last - first, offsets=(a_at, b_at))
+    return packed(step) if _is_scattered(step) else [step]
+
+
+def _is_scattered(step: Tiles) -> bool:
+    """Whether a tile finds its numbers of the left matrix far from each other, and many times."""
+    size = step.product.dtype.itemsize
+    return not step.batch and step.n > 256 and step.a_step * size >= 2048 and (
+        step.m * step.k * size >= PACKED_BYTES
+    )  # fmt: skip
+
+
+def packed(step: Tiles) -> list[Step]:
+    """Return the product with its left matrix packed, after the loops that pack it."""
+    rows = tiling(step).rows
+    buffer = Buffer(f"{step.a}'", step.product.dtype, step.m * step.k, "arena")
+    full, rest = divmod(step.m, rows)
+    shapes = [(0, full, rows), (full * rows, 1, rest)]
+    kernels = [_packing(step, buffer, *shape) for shape in shapes if 0 not in shape[1:]]
+    product = replace(step, a=buffer, offsets=(Affine(), step.offsets[1]), packed=True)
+    return [*kernels, product]
+
+
+def _packing(step: Tiles, buffer: Buffer, first: int, tiles: int, rows: int) -> Kernel:
+    """Return the loop that packs so many tiles of rows, from row `first` on."""
+    row, column = (1, step.a_step) if step.a_transposed else (step.a_step, 1)
+    source = step.offsets[0] + affine(first * row, {0: rows * row, 1: column, 2: row})
+    target = affine(first * step.k, {0: rows * step.k, 1: rows, 2: 1})
+    return Kernel((tiles, step.k, rows), (Store(buffer, target, Load(step.a, source)),))
