@@ -26,7 +26,7 @@ def _scan(lowering: Lowering, node: Node, unit: Unit) -> bool:
     body = _body(lowering, step.graph, fixed, step.carries)
     if body is None:
         return False
-    outs = _rooms(lowering, node)
+    outs = lowering.make_rooms(node)
     pairs = []
     for k, out in enumerate(outs[: step.carries]):
         pair = out, _other(body, k, out)
@@ -48,7 +48,7 @@ def _while(lowering: Lowering, node: Node, unit: Unit) -> bool:
     holds = _body(lowering, condition, fixed, 0)
     if body is None or holds is None:
         return False
-    count, *outs = _rooms(lowering, node)
+    count, *outs = lowering.make_rooms(node)
     pairs = tuple((out, _other(body, k, out)) for k, out in enumerate(outs))
     unit.steps = [_copy(out, start) for out, start in zip(outs, carry, strict=True)]
     loop = Loop(
@@ -65,7 +65,7 @@ def _switch(lowering: Lowering, node: Node, unit: Unit) -> bool:
     found = [b for b in branches if b is not None]
     if len(found) < len(branches):
         return False
-    unit.steps = [Choice(index, tuple(found), tuple(_rooms(lowering, node)), _scratch(*found))]
+    unit.steps = [Choice(index, tuple(found), tuple(lowering.make_rooms(node)), _scratch(*found))]
     return True
 
 
@@ -84,17 +84,6 @@ def _body(lowering: Lowering, graph: Graph, fixed: list[Buffer], carries: int) -
     moving = lowered.arguments[len(fixed) :]
     in_place = list(zip(moving, lowered.results, strict=False))[:carries]
     return prepare(lowered.steps, moving, lowered.results, in_place, given=set(fixed))
-
-
-def _rooms(lowering: Lowering, node: Node) -> list[Buffer]:
-    """Give memory to each of the several values of `node`."""
-    returned = {r.params["index"] for r in lowering.graph.consumers(node) if r in lowering.results}
-    outs = [
-        Buffer(f"{node.name}.{k}", a.dtype, a.size, "result" if k in returned else "arena")
-        for k, a in enumerate(node.aval)
-    ]
-    lowering.take_apart(node, outs)
-    return outs
 
 
 def _other(body: Block, k: int, out: Buffer) -> Buffer:

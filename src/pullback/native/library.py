@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -61,6 +61,11 @@ def routine(ufunc: np.ufunc, dtypes: tuple[DType, ...]) -> Routine | None:
             if tuple(np.dtype(c) for c in letters.replace("->", "")) == dtypes:
                 return Routine(ufunc, number, dtypes)
     return None
+
+
+def lowering_of(node: Node) -> Callable[[Lowering, Node, Unit], None] | None:
+    """Return what lowers `node`, if it acts on each element and a library has a loop for it."""
+    return lower if routine_of(node) else None
 
 
 def routine_of(node: Node) -> Routine | None:

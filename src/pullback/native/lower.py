@@ -7,7 +7,7 @@ one kernel, and values that only it needs stay in registers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from pullback.core.aval import Aval, result_type
 from pullback.core.graph import Graph, Node
-from pullback.native import complexes, control, library, places, products
+from pullback.native import complexes, control, fourier, library, linalg, places, products
 from pullback.native.fuse import joined
 from pullback.native.loops import (
     Apply,
@@ -155,7 +155,7 @@ class Lowering:
             return ()
         if _is_native(node) and products.is_native(node):
             return products.sources(node)
-        return () if library.routine_of(node) else node.inputs
+        return () if _by_library(node) else node.inputs
 
     def _is_stretched(self, node: Node) -> bool:
         """Whether some reader needs each element of `node` many times."""
@@ -269,8 +269,8 @@ class Lowering:
             parts = self._known.pop((node, place), None) or self._parts(node, place)
             body = stores(self.make_room(node), linear(place, node.shape), parts)
             unit.steps = [Kernel(node.shape, body)]
-        elif library.routine_of(node):
-            library.lower(self, node, unit)
+        elif (lower_by := _by_library(node)) is not None:
+            lower_by(self, node, unit)
         else:
             self._fall_back(node, unit)
         self.units.append(unit)
@@ -278,6 +278,18 @@ class Lowering:
     def make_room(self, node: Node) -> Buffer:
         """Give `node` memory."""
         return self._buffer(node, "result" if node in self.results else "arena")
+
+    def make_rooms(self, node: Node) -> list[Buffer]:
+        """Give memory to each of the values of `node`."""
+        if not isinstance(node.aval, tuple):
+            return [self.make_room(node)]
+        returned = {r.params["index"] for r in self.graph.consumers(node) if r in self.results}
+        outs = [
+            Buffer(f"{node.name}.{k}", a.dtype, a.size, "result" if k in returned else "arena")
+            for k, a in enumerate(node.aval)
+        ]
+        self.take_apart(node, outs)
+        return outs
 
     def inner(self, graph: Graph, given: Mapping[Node, Buffer]) -> Lowered:
         """Lower a graph inside of this one, of which some arguments lie in known buffers."""
@@ -335,6 +347,11 @@ def is_expression(node: Node) -> bool:
     if name in SCALARS:
         return takes(name, _working(node)) and not _rounds(node)
     return name in places.VIEWS or name == "getitem"
+
+
+def _by_library(node: Node) -> Callable[[Any, Node, Any], None] | None:
+    """Return what lowers `node` to calls of a library's loops, if there are any for it."""
+    return linalg.lowering_of(node) or fourier.lowering_of(node) or library.lowering_of(node)
 
 
 def is_reduction(node: Node) -> bool:

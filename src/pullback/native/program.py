@@ -15,6 +15,7 @@ from pullback.native import binding, blas, cache, library, memory, team
 from pullback.native.assembly import ARENA, ERROR, ERROR_STRIDE, FIRST, Assembly
 from pullback.native.code import Module
 from pullback.native.engine import Loaded
+from pullback.native.faults import error_of
 from pullback.native.loops import Buffer
 from pullback.native.lower import Lowered, lower
 from pullback.native.prepare import prepare
@@ -181,11 +182,9 @@ class _Frame:
         """Raise what a thread has found wrong."""
         if not self.error[0] and (self.program.threads == 1 or not self.error.any()):
             return
+        flags = int(np.bitwise_or.reduce(self.error))
         self.error[:] = 0
-        raise IndexError(
-            f"{self.program.graph.name}: an index is out of range; run the function without "
-            "pb.compile to see where"
-        )
+        raise error_of(flags, self.program.graph.name)
 
     def _converted(self, leaves: Sequence[Any]) -> tuple[Any, ...]:
         """Return arrays as the program needs them; those that fit are the very same."""
