@@ -70,6 +70,7 @@ class Tape(Trace):
     def __init__(self) -> None:
         super().__init__()
         self._copies: WeakValueDictionary[int, Any] = WeakValueDictionary()
+        self._picks: WeakValueDictionary[Any, TapeNode] = WeakValueDictionary()
 
     def input(self, value: Any) -> TapeTracer:
         """Return a tracer for an input, of which the derivative is wanted."""
@@ -80,6 +81,8 @@ class Tape(Trace):
 
     def process(self, op: Op, args: tuple[Any, ...], params: Mapping[str, Any]) -> Any:
         values, parents = self.unwrap(args)
+        if op.name == "getitem" and len(values) == 1 and parents[0] is not None:
+            return self._pick(op, values, params, parents)
         out = op(*values, **params)
         if op.vjp is None and op.vjp_all is None:
             segment = self._segment()
@@ -127,6 +130,22 @@ class Tape(Trace):
             for picked in items:
                 segment.add(picked)
         return tuple(map(self.wrap, out, items))
+
+    def _pick(
+        self, op: Op, values: list[Any], params: Mapping[str, Any], parents: Sequence[Any]
+    ) -> Any:
+        """Record x[index] once where it is a number, as the p[0] of many steps of a loop.
+
+        Each costs a cotangent of the size of x.
+        """
+        key = id(parents[0]), params["index"], self._segment()
+        known = self._picks.get(key)  # alive, and so is what it was picked of
+        if known is not None and known.out is not None:
+            return self.wrap(known.out, known)
+        picked = self.record(op, values, params, op(*values, **params), parents)
+        if picked.shape == ():
+            self._picks[key] = picked.node
+        return picked
 
     def _kept(self, constant: Any) -> Any:
         """Return `constant` as it stays until the backward pass, even if it is written to before.
