@@ -114,6 +114,7 @@ def test_derivatives_of_a_residual_block_to_second_order():
         (lambda: nn.Embedding.create(KEY, 4, 2)(np.ones(2)), DTypeError, "expected integers"),
         (lambda: nn.Positions.create(KEY, 4, 2)(np.ones((5, 2))), ShapeError, "time up to 4"),
         (lambda: nn.Flatten()(np.ones(3)), ShapeError, r"Flatten: x: expected shape \(n, \.\.\.\)"),
+        (lambda: nn.Reshape((2, 3))(np.ones((4, 5))), ShapeError, "6 entries in each sample"),
         (lambda: nn.Residual(nn.Linear(np.ones((3, 2))))(np.ones((1, 3))), ShapeError, "shortcut"),
         (lambda: nn.Residual(nn.Linear(np.ones((3, 2))))(np.ones((1, 4))), ShapeError,
          r"inner: Linear\(3 -> 2\)"),

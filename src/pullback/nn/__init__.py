@@ -36,7 +36,7 @@ from pullback.nn.activations import (
 )
 from pullback.nn.attention import MultiHeadAttention, attention, rotary
 from pullback.nn.blocks import TransformerBlock, gpt, resnet, resnet_block
-from pullback.nn.combinators import Bilinear, Flatten, Frozen, Parallel, Residual
+from pullback.nn.combinators import Bilinear, Flatten, Frozen, Parallel, Reshape, Residual
 from pullback.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from pullback.nn.dropout import Dropout, dropout
 from pullback.nn.embedding import Embedding, Positions
@@ -117,6 +117,7 @@ __all__ = [
     "Positions",
     "RMSNorm",
     "RNNCell",
+    "Reshape",
     "Residual",
     "Sequential",
     "TransformerBlock",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -104,6 +105,27 @@ class Flatten(Module):
         if x.ndim < 2:
             raise ShapeError(f"Flatten: x: expected shape (n, ...), got {x.shape}.")
         return np.reshape(x, (x.shape[0], -1))
+
+
+class Reshape(Module):
+    """Each sample in another shape: (n, ...) becomes (n, *shape), such as rows made images.
+
+    Raises ShapeError if a sample has another number of entries.
+
+    >>> Reshape((28, 28, 1))(np.ones((5, 784))).shape
+    (5, 28, 28, 1)
+    """
+
+    shape: tuple[int, ...] = static()
+
+    def __call__(self, x: Any) -> Any:
+        """Return x as (n, *shape)."""
+        if x.ndim < 1 or math.prod(x.shape[1:]) != math.prod(self.shape):
+            raise ShapeError(
+                f"Reshape: x: expected {math.prod(self.shape)} entries in each sample for shape "
+                f"{self.shape}, got shape {x.shape}."
+            )
+        return np.reshape(x, (x.shape[0], *self.shape))
 
 
 class Bilinear(Module):
