@@ -82,7 +82,14 @@ class GraphTrace(Trace):
         return node
 
     def process(self, op: Op, args: tuple[Any, ...], params: Mapping[str, Any]) -> Any:
-        inputs = tuple([self.node_of(a) for a in args])
+        inputs = tuple(
+            [
+                a.value
+                if a.__class__ is GraphTracer and a.context is self and a.view is None
+                else self.node_of(a)
+                for a in args
+            ]
+        )
         aval = op.infer(*[n.aval for n in inputs], **params)
         node = Node(aval, op, inputs, params)
         if isinstance(aval, tuple):

@@ -65,28 +65,15 @@ class Line:
         for k, node in enumerate(graph.arguments, 2):
             self.place[node] = -k
         width = max((len(n.inputs) for n in self.nodes if len(n.inputs) <= _MOST_INPUTS), default=0)
-        self.inputs = np.full((len(self.nodes), width + 1), _CONSTANT)
-        self.codes = np.empty(len(self.nodes), np.int64)
-        self._known: dict[Any, int] = {}
-        for k, node in enumerate(self.nodes):
-            self.codes[k] = self._code(node)
-            if len(node.inputs) <= width:
-                self.inputs[k, : len(node.inputs)] = [self.place.get(i, -1) for i in node.inputs]
-            self.inputs[k, width] = _number(node.params)
-
-    def _code(self, node: Node) -> int:
-        if len(node.inputs) > _MOST_INPUTS:
-            return self._number_of(node)
-        recomputed = node.op is not None and node.op.name == "recompute"
-        params = fingerprint({} if recomputed else node.params)  # the run does not matter
-        kinds = tuple([(i.aval, i.is_constant) for i in node.inputs])
-        try:
-            return self._number_of((node.op, node.aval, kinds, params))
-        except TypeError:  # a parameter that is not hashable
-            return self._number_of(node)
-
-    def _number_of(self, key: Any) -> int:
-        return self._known.setdefault(key, len(self._known))
+        known: dict[Any, int] = {}
+        codes, inputs = [], []
+        for node in self.nodes:
+            codes.append(_code(node, known))
+            places = [self.place.get(i, _CONSTANT) for i in node.inputs[:width]]
+            places += [_CONSTANT] * (width - len(places))
+            inputs.append((*places, _number(node.params) if node.params else 0))
+        self.codes = np.array(codes, np.int64)
+        self.inputs = np.array(inputs, np.int64).reshape(-1, width + 1)
 
     def repetitions(self) -> list[Run]:
         """Return the repetitions that are worth a loop, in order; they do not overlap."""
@@ -113,6 +100,19 @@ class Line:
             run = Run(start, p, (end + 2 * p - start) // p)
             if run.is_worth_it():
                 yield run
+
+
+def _code(node: Node, known: dict[Any, int]) -> int:
+    """Return the number of what `node` does; nodes with very many inputs are like no others."""
+    key: Any = node
+    if len(node.inputs) <= _MOST_INPUTS:
+        again = not node.params or (node.op is not None and node.op.name == "recompute")
+        params = () if again else fingerprint(node.params)  # which run it is does not matter
+        key = node.op, node.aval, params, *[(i.aval, i.value is None) for i in node.inputs]
+    try:
+        return known.setdefault(key, len(known))
+    except TypeError:  # a parameter that is not hashable
+        return known.setdefault(node, len(known))
 
 
 def _periods(codes: Any, inputs: Any) -> list[int]:
@@ -201,7 +201,7 @@ def numbers(template: Template) -> list[int]:
 
 def _number(params: Mapping[str, Any]) -> int:
     """Return one number for those in an index, which moves on evenly if they do."""
-    index = params.get("index") if params else None
+    index = params.get("index")
     if not isinstance(index, Template):
         return 0
-    return sum(n << (12 * k) for k, n in enumerate(numbers(index)[:4]))
+    return sum(n << (12 * k) for k, n in enumerate(numbers(index)[:4])) % (1 << 62)
