@@ -7,8 +7,8 @@ import pytest
 
 from pullback.native.code import Code, Module, memory_type, vector_type
 from pullback.native.engine import Compilation, Loaded
+from pullback.native.functions import define_used
 from pullback.native.scalar import COMPARISONS, SCALARS, takes
-from pullback.native.vectormath import define_used
 
 LANES = 8
 BINARY = {

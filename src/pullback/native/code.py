@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -77,12 +77,11 @@ class Code:
     """
 
     def __init__(
-        self, module: Module, name: str, parameters: str, result: str = "void", apart: bool = False,
-        lanes: int = 1,
+        self, module: Module, name: str, parameters: str, result: str = "void", lanes: int = 1,
+        inline: Literal["", "noinline", "alwaysinline"] = "",
     ) -> None:  # fmt: skip
         self.module, self.lanes = module, lanes
-        # a step stands apart from what calls it: merged, all its pointers would be told apart again
-        self._head = f"define {result} @{name}({parameters}) #0{' noinline' if apart else ''} {{"
+        self._head = f"define {result} @{name}({parameters}) #0 {inline} {{"
         self._lines = ["entry:"]
         self._entry: list[str] = []
         self._count = 0
@@ -249,27 +248,6 @@ class Code:
         self.module.declare(full, f"declare {t} @{full}({', '.join([t] * len(args))})")
         return self.let(f"call {flags}{t} @{full}({', '.join(f'{t} {a}' for a in args)})")
 
-    def call_math(self, name: str, dtype: DType, args: list[str]) -> str:
-        """Call an elementary function: our own, or that of the C library."""
-        from pullback.native.vectormath import OWN
-
-        if name in OWN:
-            self.module.math[name, dtype, self.lanes] = None
-            t = self.type(dtype)
-            full = math_name(name, dtype, self.lanes)
-            return self.let(f"call {t} @{full}({', '.join(f'{t} {a}' for a in args)})")
-        t = type_of(dtype)
-        full = name + ("f" if dtype.itemsize == 4 else "")
-        self.module.declare(full, f"declare {t} @{full}({', '.join([t] * len(args))}) #1")
-        if self.lanes == 1:
-            return self.let(f"call {t} @{full}({', '.join(f'{t} {a}' for a in args)})")
-        result = "poison"
-        for k in range(self.lanes):
-            one = [self.let(f"extractelement {self.type(dtype)} {a}, i32 {k}") for a in args]
-            value = self.let(f"call {t} @{full}({', '.join(f'{t} {a}' for a in one)})")
-            result = self.let(f"insertelement {self.type(dtype)} {result}, {t} {value}, i32 {k}")
-        return result
-
     def cast(self, x: str, source: DType, target: DType) -> str:
         """Cast `x` as NumPy's astype does."""
         if source == target:
@@ -350,8 +328,3 @@ class Code:
     def element(self, dtype: DType, pointer: str, offset: str) -> str:
         """Return the address of an element."""
         return self.let(f"getelementptr inbounds {memory_type(dtype)}, ptr {pointer}, i64 {offset}")
-
-
-def math_name(name: str, dtype: DType, lanes: int = 1) -> str:
-    """Return the name of our own elementary function, for so many elements at once."""
-    return f"pb_{name}_{dtype.str[1:]}{f'x{lanes}' if lanes > 1 else ''}"

@@ -175,7 +175,9 @@ class KernelWriter(BodyWriter):
         self.split = split_of(kernel)
         self.portions = 1 if self.split is None else kernel.sizes[self.split]
         parameters, pointers = signature_of(kernel)
-        super().__init__(Code(module, name, parameters, "internal void", apart=True), pointers)
+        # merged with what calls it, all its pointers would have to be told apart again
+        code = Code(module, name, parameters, "internal void", inline="noinline")
+        super().__init__(code, pointers)
 
     def write(self) -> None:
         """Write the whole function."""

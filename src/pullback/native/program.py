@@ -16,11 +16,11 @@ from pullback.native.assembly import ARENA, ERROR, ERROR_STRIDE, FIRST, Assembly
 from pullback.native.code import Module
 from pullback.native.engine import Loaded
 from pullback.native.faults import error_of
+from pullback.native.functions import define_used
 from pullback.native.loops import Buffer
 from pullback.native.lower import Lowered, lower
 from pullback.native.prepare import prepare
 from pullback.native.steps import Python
-from pullback.native.vectormath import define_used
 
 
 class NativeProgram:

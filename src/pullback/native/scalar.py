@@ -13,6 +13,7 @@ import numpy as np
 
 from pullback.core.aval import DType
 from pullback.native.code import BOOL, Code
+from pullback.native.functions import OWN, call
 
 Emit = Callable[[Code, DType, list[str]], str]
 
@@ -37,7 +38,7 @@ def _compare(floating: str, signed: str, unsigned: str | None = None) -> Emit:
 
 
 def _math(name: str) -> Emit:
-    return lambda code, dtype, args: code.call_math(name, dtype, args)
+    return lambda code, dtype, args: call(code, name, dtype, args)
 
 
 def _intrinsic(name: str) -> Emit:
@@ -92,12 +93,6 @@ def _square(code: Code, dtype: DType, args: list[str]) -> str:
     return SCALARS["multiply"](code, dtype, [args[0], args[0]])
 
 
-def _expit(code: Code, dtype: DType, args: list[str]) -> str:
-    one = code.number(1, dtype)
-    grown = code.call_math("exp", dtype, [code.let(f"fneg {code.type(dtype)} {args[0]}")])
-    return code.binary("fdiv", dtype, one, code.binary("fadd", dtype, one, grown))
-
-
 def _logical(name: str) -> Emit:
     def emit(code: Code, dtype: DType, args: list[str]) -> str:
         truths = [code.truth(dtype, a) for a in args]
@@ -149,33 +144,12 @@ def _shift(name: str, arithmetic: str) -> Emit:
     return emit
 
 
-def _log_of_sum(code: Code, dtype: DType, args: list[str]) -> str:
-    """log(exp(x) + exp(y)) without overflow; equal infinities give themselves."""
-    x, y = args
-    larger = code.intrinsic("maximum", dtype, [x, y])
-    apart = code.intrinsic("fabs", dtype, [code.binary("fsub", dtype, x, y)])
-    shrunk = code.call_math("exp", dtype, [_negative(code, dtype, [apart])])
-    result = code.binary("fadd", dtype, larger, code.call_math("log1p", dtype, [shrunk]))
-    doubled = code.binary("fadd", dtype, x, code.number(math.log(2.0), dtype))
-    return code.select(COMPARE["equal"](code, dtype, [x, y]), dtype, doubled, result)
-
-
-def _log_expit(code: Code, dtype: DType, args: list[str]) -> str:
-    """-(log1p(exp(-|x|)) - min(x, 0)), which is -0 where nothing is left."""
-    (x,) = args
-    below = code.intrinsic("minimum", dtype, [x, code.number(0, dtype)])
-    size = code.intrinsic("fabs", dtype, [x])
-    shrunk = code.call_math("exp", dtype, [_negative(code, dtype, [size])])
-    above = code.call_math("log1p", dtype, [shrunk])
-    return _negative(code, dtype, [code.binary("fsub", dtype, above, below)])
-
-
 def _times_log(logarithm: str) -> Emit:
     """x * log(y), and 0 where x is 0 and y is a number."""
 
     def emit(code: Code, dtype: DType, args: list[str]) -> str:
         x, y = args
-        product = code.binary("fmul", dtype, x, code.call_math(logarithm, dtype, [y]))
+        product = code.binary("fmul", dtype, x, call(code, logarithm, dtype, [y]))
         zero = COMPARE["equal"](code, dtype, [x, code.number(0, dtype)])
         known = code.let(f"fcmp ord {code.type(dtype)} {y}, {y}")
         nothing = code.binary("and", BOOL, zero, known)
@@ -228,22 +202,8 @@ SCALARS: dict[str, Emit] = {
     "trunc": _intrinsic("trunc"),
     "rint": _intrinsic("rint"),
     "copysign": _intrinsic("copysign"),
-    "exp": _math("exp"),
-    "log": _math("log"),
-    "tanh": _math("tanh"),
-    "expit": _expit,
-    **{
-        name: _math(name)
-        for name in (
-            "exp2", "expm1", "log2", "log10", "log1p", "sin", "cos", "tan", "sinh", "cosh",
-            "cbrt", "erf", "erfc",
-        )
-    },
-    **{name: _math(libm) for name, libm in (
-        ("arcsin", "asin"), ("arccos", "acos"), ("arctan", "atan"), ("arcsinh", "asinh"),
-        ("arccosh", "acosh"), ("arctanh", "atanh"), ("power", "pow"), ("arctan2", "atan2"),
-        ("hypot", "hypot"), ("fmod", "fmod"),
-    )},
+    **{name: _math(name) for name in OWN},
+    "fmod": _math("fmod"),
     **COMPARE,
     "logical_and": _logical("and"),
     "logical_or": _logical("or"),
@@ -260,8 +220,6 @@ SCALARS: dict[str, Emit] = {
     "bitwise_xor": _by_kind("xor", "xor"),
     "left_shift": _shift("shl", "shl"),
     "right_shift": _shift("lshr", "ashr"),
-    "logaddexp": _log_of_sum,
-    "log_expit": _log_expit,
     "xlogy": _times_log("log"),
     "xlog1py": _times_log("log1p"),
     "chain_product": _chain_product,

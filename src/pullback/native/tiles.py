@@ -50,7 +50,7 @@ class TilesWriter(VectorWriter):
         parameters, pointers = signature_of(step)
         self.tiling = tiling(step)
         lanes = self.tiling.lanes
-        code = Code(module, name, parameters, "internal void", apart=True, lanes=lanes)
+        code = Code(module, name, parameters, "internal void", lanes, "noinline")
         super().__init__(code, pointers)
         self.step, self.dtype, self.lanes = step, step.product.dtype, lanes
         self.last = len(step.sizes) - 1
