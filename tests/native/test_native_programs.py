@@ -6,10 +6,11 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, note, settings
+from hypothesis import assume, given, note, settings
 from random_programs import programs
 
 import pullback as pb
+from pullback.core.errors import DTypeError, NotDifferentiableError
 from pullback.native.program import NativeProgram
 
 RNG = np.random.default_rng(0)
@@ -19,7 +20,8 @@ def check(arrays, program, compiled):
     """Compare the results of `compiled` with those of the interpreted graph."""
     graph = pb.trace(program, *arrays)
     note(graph)
-    single = any(n.dtype.itemsize < 8 for n in graph.nodes if not isinstance(n.aval, tuple))
+    avals = [n.aval for n in graph.nodes if not isinstance(n.aval, tuple)]
+    single = any(a.dtype.itemsize < 8 or a.dtype == np.complex64 for a in avals)
     with np.errstate(all="ignore"):
         wanted = graph.run(arrays)
         found = compiled(graph) if compiled is not None else pb.compile(program)(*arrays)
@@ -45,6 +47,31 @@ def test_random_programs_compute_the_same_compiled(case):
 @pytest.mark.filterwarnings("ignore")
 def test_random_programs_compute_the_same_simplified_and_compiled(case):
     check(*case, None)
+
+
+@settings(max_examples=60)
+@given(programs())
+@pytest.mark.filterwarnings("ignore")
+def test_gradients_of_random_programs_compute_the_same_compiled(case):
+    arrays, program = case
+    floats = [k for k, x in enumerate(arrays) if x.dtype.kind == "f"]
+
+    def total(moving, *arrays):
+        given = list(arrays)
+        for k, x in zip(floats, moving, strict=True):
+            given[k] = x
+        results = [r for r in program(*given) if r.dtype.kind == "f"]
+        return sum((np.sum(np.tanh(r)) for r in results), np.float64(0))
+
+    def slopes(*arrays):
+        return pb.grad(total)([arrays[k] for k in floats], *arrays)
+
+    try:
+        with np.errstate(all="ignore"):
+            slopes(*arrays)
+    except (NotDifferentiableError, DTypeError):
+        assume(False)
+    check(arrays, slopes, None)
 
 
 def same(function, *args):
