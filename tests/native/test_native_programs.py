@@ -197,3 +197,13 @@ def test_sums_over_nothing_beside_sums_over_rows():
     x = RNG.normal(size=(20, 3, 1)).astype("f4")
     for found, wanted in zip(pb.compile(f)(x), f(x), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 1), (3, 0, 2), (2, 3, 0), (0, 70), (70, 0)])
+def test_loops_without_turns_write_only_what_there_is(shape):
+    def f(x):
+        return [g(x, axis=k) for g in (np.argsort, np.sort, np.sum, np.cumsum)
+                for k in range(x.ndim)]  # fmt: skip
+
+    for found, wanted in zip(pb.compile(f)(np.zeros(shape)), f(np.zeros(shape)), strict=True):
+        np.testing.assert_array_equal(found, wanted)

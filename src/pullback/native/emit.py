@@ -358,6 +358,8 @@ def signature_of(step: Kernel | Tiles) -> tuple[str, dict[Operand, str]]:
 
 def split_of(kernel: Kernel) -> int | None:
     """Return the outermost loop whose turns are independent of each other, if there is one."""
+    if 0 in kernel.sizes:
+        return None  # results may still have to be filled
     for loop, count in enumerate(kernel.sizes):
         if count > 1 and all(_is_split(s, loop) for s in kernel.body) and _apart(kernel, loop):
             return loop
