@@ -18,7 +18,7 @@ from pullback.core.tracer import Tracer
 from pullback.core.tracing import argument_names, trace, uncollected
 from pullback.native.report import report
 from pullback.native.threads import checked
-from pullback.passes import reroll, simplify
+from pullback.passes import optimise
 
 
 class Compiled:
@@ -178,7 +178,7 @@ class Compiled:
             named = dict(zip(names, given[len(args) :], strict=True))
             return self.function(*positional, **named)
 
-        graph = reroll(simplify(trace(flat, *args, *[kwargs[name] for name in names])))
+        graph = optimise(trace(flat, *args, *[kwargs[name] for name in names]))
         for node, name in zip(graph.arguments, leaf_names, strict=True):
             node.name = name
         return NativeProgram(graph, self._donated(args, len(fixed)), self.threads), graph.out_tree

@@ -11,7 +11,7 @@ import numpy as np
 from pullback.core.graph import Graph
 from pullback.core.tracing import trace
 from pullback.ops.index import setitem
-from pullback.passes import simplify
+from pullback.passes import optimise
 from pullback.train.dataset import Dataset
 from pullback.train.step import Step
 from pullback.transform.control.while_loop import while_loop
@@ -44,7 +44,7 @@ class Steps:
         """Return the graph of a step: (model, state, x, t) to (model, state, loss)."""
         key = (x.shape, x.dtype, t.shape, t.dtype)
         if key not in self._graphs:
-            self._graphs[key] = simplify(trace(self.update, model, state, x, t))
+            self._graphs[key] = optimise(trace(self.update, model, state, x, t))
         return self._graphs[key]
 
     def epoch(
@@ -106,7 +106,7 @@ class Steps:
             size = batches.shape[1]
             step = self.step(model, state, x[:size], t[:size])
             count = np.array(0)
-            graph = simplify(trace(many(step), model, state, x, t, batches, count, count))
+            graph = optimise(trace(many(step), model, state, x, t, batches, count, count))
             self._loops[key] = None if lower(graph).fallbacks else self._ready(graph)
         return self._loops[key]
 
