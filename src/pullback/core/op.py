@@ -17,7 +17,7 @@ Vjp = Callable[[int, Any, Any, Sequence[Any], Mapping[str, Any]], Any]
 VjpAll = Callable[[Any, Any, Sequence[Any], Mapping[str, Any]], Sequence[Any]]
 Jvp = Callable[[Sequence[Any], Any, Sequence[Any], Mapping[str, Any]], Any]
 Batch = Callable[[Sequence[Any], Sequence[bool], Mapping[str, Any]], Any]
-Samples = Callable[[np.random.Generator], Sequence[tuple[tuple[Any, ...], dict[str, Any]]]]
+Samples = Callable[["np.random.Generator"], Sequence[tuple[tuple[Any, ...], dict[str, Any]]]]
 
 
 @dataclass(frozen=True, slots=True)

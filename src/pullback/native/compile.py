@@ -16,7 +16,6 @@ from pullback.core.errors import ConfigError, DTypeError
 from pullback.core.graph import Graph
 from pullback.core.tracer import Tracer
 from pullback.core.tracing import argument_names, trace, uncollected
-from pullback.native.report import report
 from pullback.native.threads import checked
 from pullback.passes import optimise
 
@@ -91,6 +90,8 @@ class Compiled:
 
     def report(self) -> str:
         """Return what was compiled: operations, loops, work, memory, and what NumPy still runs."""
+        from pullback.native.report import report
+
         return report(self._called())
 
     def _called(self) -> Any:

@@ -8,7 +8,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,9 @@ from pullback.core import dispatch
 from pullback.core.buffer import Buffer
 
 _CREATORS = ("zeros", "ones", "empty", "full", "zeros_like", "ones_like", "empty_like", "full_like")
-_SITE = Path(np.__file__).parent.parent
-_LIBRARIES = tuple(
-    f"{folder}{os.sep}" for folder in (_SITE / "numpy", _SITE / "scipy", Path(__file__).parents[1])
-)
+_NUMPY, _OURS = os.path.dirname(np.__file__), os.path.dirname(os.path.dirname(__file__))
+_SCIPY = os.path.join(os.path.dirname(_NUMPY), "scipy")
+_LIBRARIES = tuple(folder + os.sep for folder in (_NUMPY, _SCIPY, _OURS))
 """Folders whose code gets NumPy's own arrays, as it expects."""
 
 _active: ContextVar[bool] = ContextVar("traced_buffers", default=False)
