@@ -5,7 +5,7 @@ import pytest
 
 import pullback as pb
 from pullback import nn, optim
-from pullback.core.errors import TracerError, TreeError
+from pullback.core.errors import DataError, TracerError, TreeError
 from pullback.train.step import make_step
 
 
@@ -140,3 +140,15 @@ def test_state_that_cannot_leave_a_vmap_is_refused(traced):
     each, after = pb.vmap(lambda x: nn.training_call(model.norm, x))(x)
     assert each.shape == x.shape
     assert after.running_mean.shape == (4, 3)
+
+
+def test_the_trainer_looks_up_integers_but_does_not_compute_with_them():
+    tokens = (np.arange(8) + np.arange(24)[:, None]) % 5
+    data = pb.train.Dataset(tokens, (tokens + 1) % 5)
+    model = nn.gpt(pb.random.key(0), 5, 8, features=8, heads=2, layers=1, dropout=0.1)
+    trainer = pb.train.Trainer(model, "softmax_cross_entropy", optim.adam(1e-2))
+    history = trainer.fit(data, epochs=4, batch_size=8)
+    assert history[-1]["train_loss"] < 0.8 * history[0]["train_loss"]
+    dense = pb.train.Trainer(nn.Linear.create(pb.random.key(0), 8, 8), "l1", optim.sgd(0.1))
+    with pytest.raises(DataError, match=r"inputs are int64, .* computes with them, in float64"):
+        dense.fit(data, epochs=1)

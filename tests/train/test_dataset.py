@@ -14,7 +14,7 @@ X = np.zeros((3, 2), np.float32)
     [
         (np.zeros((0, 2)), np.zeros(0), None, r"at least one sample.*\(0, 2\)"),
         (np.zeros(3), np.zeros(3), None, r"\(n, features\), got \(3,\)"),
-        (np.zeros((3, 2), int), np.zeros(3), None, "floating dtype, got int64"),
+        (np.zeros((3, 2), bool), np.zeros(3), None, "floating dtype, .* got bool"),
         (X, np.zeros(2), None, "expected 3 rows.*got 2"),
         (np.array([[1.0], [np.nan]]), np.zeros(2), None, "inputs.*NaN or infinity in row 1"),
         (X, np.array([0.0, np.inf, 0.0]), None, "targets.*row 1"),

@@ -13,9 +13,10 @@ from pullback.core.errors import DataError
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Samples as rows: `inputs` (n, ...) floating, `targets` (n,) labels or (n, k) numbers.
+    """Samples as rows: `inputs` (n, ...), `targets` (n,) labels or (n, k) numbers.
 
-    `classes` is the number of classes for labels, None for numbers.
+    Inputs are floating, or whole numbers for models that begin with an `Embedding`. `classes` is
+    the number of classes for labels, None for numbers.
     Raises DataError for empty data, lengths that differ, other dtypes, NaN or infinities, fewer
     than two classes, labels outside 0 ... classes - 1.
 
@@ -34,10 +35,10 @@ class Dataset:
             raise DataError(
                 f"inputs: expected at least one sample in rows, (n, features), got {inputs.shape}"
             )
-        if inputs.dtype.kind != "f":
+        if inputs.dtype.kind not in "fiu":
             raise DataError(
-                f"inputs: expected a floating dtype, got {inputs.dtype}; write "
-                "inputs.astype(np.float32)"
+                f"inputs: expected a floating dtype, or integers to look up, got {inputs.dtype}; "
+                "write inputs.astype(np.float32)"
             )
         if targets.ndim == 0 or len(targets) != len(inputs):
             raise DataError(

@@ -173,6 +173,8 @@ class Trainer:
             )
         try:
             outputs = self.model(data.inputs[:2])
+            if data.inputs.dtype.kind in "iu":
+                self._check_looked_up(data.inputs, outputs, name)
             # every target is looked at, against outputs of one row, which cost next to nothing
             repeated = np.repeat(outputs[:1], len(data), axis=0)
             value = self.loss(repeated, data.targets)
@@ -190,6 +192,14 @@ class Trainer:
             ) from error
         if aval_of(value).shape != ():
             raise ShapeError(f"loss: expected a scalar, got shape {aval_of(value).shape}")
+
+    def _check_looked_up(self, inputs: Any, outputs: Any, name: str) -> None:
+        """Refuse integers that the model computes with, which would widen its numbers."""
+        if outputs.dtype not in {leaf.dtype for leaf in pytree.leaves(self.model)}:
+            raise DataError(
+                f"{name}: inputs are {inputs.dtype}, and the model does not look them up, but "
+                f"computes with them, in {outputs.dtype}; write inputs.astype(np.float32)"
+            )
 
     def _epoch(
         self,
