@@ -163,7 +163,7 @@ def test_tiles_fit_into_the_registers(m, vectors, registers):
 
 @pytest.mark.parametrize("form", ["NN", "NT", "TN", "TT"])
 def test_large_products_are_packed_and_cut(form):
-    a, b = operands(600, 1100, 290, form, "f4")
+    a, b = operands(520, 1000, 1030, form, "f4")
 
     def f(a, b):
         y = product(a, b, form)

@@ -21,8 +21,9 @@ BLOCK_SUM = 512
 LARGE = 1 << 27
 """Multiplications up to which no sum is cut: what it reads is close enough."""
 
-PACKED_BYTES = 1 << 18
-"""The size of a left matrix from which on it is packed, if its rows are far apart."""
+FAR, MANY, MUCH = 2048, 1024, 1 << 18
+"""The left matrix is packed where its rows are `FAR` bytes apart, the right one has `MANY` columns
+to read it for, and it has `MUCH` bytes."""
 
 
 def sums(product: Matmul) -> list[tuple[int, int]]:
@@ -46,9 +47,8 @@ def part(step: Tiles, first: int, last: int) -> list[Step]:
 def _is_scattered(step: Tiles) -> bool:
     """Whether a tile finds its numbers of the left matrix far from each other, and many times."""
     size = step.product.dtype.itemsize
-    return not step.batch and step.n > 256 and step.a_step * size >= 2048 and (
-        step.m * step.k * size >= PACKED_BYTES
-    )  # fmt: skip
+    large = step.n >= MANY and step.m * step.k * size >= MUCH
+    return large and not step.batch and step.a_step * size >= FAR
 
 
 def packed(step: Tiles) -> list[Step]:

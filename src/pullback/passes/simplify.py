@@ -156,7 +156,7 @@ def plain_product(build: Builder, node: Node) -> Node | None:
 
 
 def scale_smaller_factor(build: Builder, node: Node) -> Node | None:
-    """c * (A @ B) -> A @ (c * B), where B is smaller than the product; likewise for A."""
+    """c * (A @ B) -> A @ (c * B), where B is computed for it and smaller; likewise for A."""
     found = _factor(node)
     if found is None:
         return None
@@ -167,6 +167,8 @@ def scale_smaller_factor(build: Builder, node: Node) -> Node | None:
     smaller = min((a, b), key=lambda n: n.aval.size)
     if smaller.aval.size >= node.aval.size or smaller.aval.dtype != node.aval.dtype:
         return None
+    if smaller.op is None or smaller.op.name == "transpose" or not build.used_once(smaller):
+        return None  # it would be stored once more; what reads the product scales it for nothing
     scaled = build.make("multiply", build.scalar(c), smaller)
     scaled = multiply_constants(build, scaled) or scaled
     return build.make("matmul", *[scaled if n is smaller else n for n in (a, b)])
