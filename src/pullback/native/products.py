@@ -78,7 +78,7 @@ def _matmul(lowering: Lowering, node: Node, unit: Unit) -> None:
     else:
         multiplications = math.prod(node.shape) * x.shape[-1]
     vectors = x.aval.ndim == 1 or y.aval.ndim == 1
-    if vectors or multiplications <= SMALL_PRODUCT:
+    if vectors or _are_inner_products(node) or multiplications <= SMALL_PRODUCT:
         _product_loops(lowering, node, unit)
         return
     a, b = (z.inputs[0] if _is_transposed(z) else z for z in (x, y))
@@ -98,6 +98,13 @@ def _matmul(lowering: Lowering, node: Node, unit: Unit) -> None:
         batch=batch, offsets=(out_at, a_at, b_at),
     )  # fmt: skip
     unit.steps = [product]
+
+
+def _are_inner_products(node: Node) -> bool:
+    """Whether a row, or a column, is multiplied by what lies along it in memory."""
+    x, y = node.inputs
+    one_row, one_column = node.shape[-2] == 1, node.shape[-1] == 1
+    return (one_row and _is_transposed(y)) or (one_column and not _is_transposed(x))
 
 
 def _product_loops(lowering: Lowering, node: Node, unit: Unit) -> None:
