@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from random_programs import programs
 
 import pullback as pb
 from pullback.core.errors import DTypeError, NotDifferentiableError
+from pullback.native import team
 from pullback.native.program import NativeProgram
 
 RNG = np.random.default_rng(0)
@@ -24,7 +26,7 @@ def check(arrays, program, compiled):
     single = any(a.dtype.itemsize < 8 or a.dtype == np.complex64 for a in avals)
     with np.errstate(all="ignore"):
         wanted = graph.run(arrays)
-        found = compiled(graph) if compiled is not None else pb.compile(program)(*arrays)
+        found = compiled(graph)
     for a, b in zip(wanted, pb.tree.leaves(found), strict=True):
         a, b = (x.astype(x.dtype.newbyteorder("="), copy=False) for x in map(np.asarray, (a, b)))
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
@@ -46,7 +48,17 @@ def test_random_programs_compute_the_same_compiled(case):
 @given(programs())
 @pytest.mark.filterwarnings("ignore")
 def test_random_programs_compute_the_same_simplified_and_compiled(case):
-    check(*case, None)
+    arrays, program = case
+    check(arrays, program, lambda graph: pb.compile(program)(*arrays))
+
+
+@settings(max_examples=60)
+@given(programs())
+@pytest.mark.filterwarnings("ignore")
+def test_random_programs_compute_the_same_in_two_threads(case):
+    arrays, program = case
+    with mock.patch.multiple(team, SHARED_EFFORT=0, LEAST_EFFORT=0):
+        check(arrays, program, lambda graph: pb.compile(program, threads=2)(*arrays))
 
 
 @settings(max_examples=60)
@@ -71,7 +83,7 @@ def test_gradients_of_random_programs_compute_the_same_compiled(case):
             slopes(*arrays)
     except (NotDifferentiableError, DTypeError):
         assume(False)
-    check(arrays, slopes, None)
+    check(arrays, slopes, lambda graph: pb.compile(slopes)(*arrays))
 
 
 def same(function, *args):

@@ -12,15 +12,18 @@ import pytest
 from processes import interruptible, wait_for_text
 
 import pullback as pb
+from pullback.native import team
 
 RNG = np.random.default_rng(0)
 THREADS = 8
 W = RNG.normal(size=(30, 30))
 
 
-@pytest.fixture(params=[{}], ids=str)
-def options(request):
-    """What is handed to pb.compile."""
+@pytest.fixture(params=[{}, {"threads": 2}], ids=["one thread", "two threads"])
+def options(request, monkeypatch):
+    """What is handed to pb.compile; with two threads, all steps that can be are shared."""
+    monkeypatch.setattr(team, "SHARED_EFFORT", 0)
+    monkeypatch.setattr(team, "LEAST_EFFORT", 0)
     return request.param
 
 
@@ -69,7 +72,7 @@ def test_threads_that_call_with_signatures_of_their_own(options):
     compiled = pb.compile(lambda x, y: np.cumsum(x @ x.T, axis=0) * y, **options)
 
     def work(k):
-        for n in range(1, 6):
+        for n in range(1, 4):
             x = np.arange(n * (k + 1), dtype=float).reshape(n, k + 1)
             for y in (2.0, np.full(n, 2.0)):
                 np.testing.assert_allclose(compiled(x, y), np.cumsum(x @ x.T, axis=0) * 2)
@@ -120,7 +123,7 @@ def test_more_threads_than_processors_come_to_an_end(options):
         other.start()
 
     def work(k):
-        for _ in range(5):
+        for _ in range(3):
             np.testing.assert_allclose(compiled(x), wanted, rtol=1e-9)
 
     try:

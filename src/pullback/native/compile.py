@@ -86,7 +86,7 @@ class Compiled:
             found = getattr(found, name, None)
         if found is self:
             return self.__qualname__
-        return Compiled, (self.function, self.static_argnums, self.donate_argnums)
+        return Compiled, (self.function, self.static_argnums, self.donate_argnums, self.threads)
 
     def report(self) -> str:
         """Return what was compiled: operations, loops, work, memory, and what NumPy still runs."""
