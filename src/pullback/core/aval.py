@@ -113,6 +113,11 @@ def result_type(*avals: Aval) -> DType:
     return np.result_type(*[_example(k) if isinstance(k, type) else k for k in keys])
 
 
+def is_bfloat16(dtype: DType) -> bool:
+    """Whether `dtype` is the bfloat16 of ml_dtypes, which NumPy does not count as floating."""
+    return dtype.kind == "V" and dtype.name == "bfloat16"
+
+
 def is_differentiable(dtype: DType) -> bool:
     """Whether arrays of `dtype` have derivatives: floating and complex ones do."""
-    return dtype.kind in "fc"
+    return dtype.kind in "fc" or is_bfloat16(dtype)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pullback.core.aval import DType
+from pullback.native.narrow import SINGLE, is_narrow, narrowed, widened
 
 _FLOATS = {4: "float", 8: "double"}
 BOOL = np.dtype(bool)
@@ -40,6 +41,8 @@ def number(value: Any, dtype: DType) -> str:
     >>> number(1.5, np.dtype("f8")), number(7, np.dtype("i4")), number(True, np.dtype(bool))
     ('0x3FF8000000000000', '7', 'true')
     """
+    if is_narrow(dtype):
+        return str(np.asarray(value, dtype).view(np.uint16))
     if dtype.kind == "f":
         bits = struct.unpack("<Q", struct.pack("<d", float(dtype.type(value))))[0]
         return f"0x{bits:016X}"
@@ -252,6 +255,10 @@ class Code:
         """Cast `x` as NumPy's astype does."""
         if source == target:
             return x
+        if is_narrow(source):
+            return self.cast(widened(self, x, source), SINGLE, target)
+        if is_narrow(target):
+            return narrowed(self, self.cast(x, source, SINGLE), target)
         if target.kind == "b":
             return self.truth(source, x)
         t, u = self.type(source), self.type(target)

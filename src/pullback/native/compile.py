@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import pytree
-from pullback.core.aval import Aval, aval_of
+from pullback.core.aval import Aval, aval_of, is_bfloat16
 from pullback.core.errors import ConfigError, DTypeError
 from pullback.core.graph import Graph
 from pullback.core.tracer import Tracer
@@ -165,7 +165,7 @@ class Compiled:
         names = sorted(kwargs)
         leaf_names = self._names(args, kwargs, len(fixed))
         for name, aval in zip(leaf_names, avals, strict=True):
-            if aval.dtype.kind not in "biufc":
+            if aval.dtype.kind not in "biufc" and not is_bfloat16(aval.dtype):
                 raise DTypeError(
                     f"argument {name!r} of {self.function.__name__}: expected numbers, got "
                     f"{aval.dtype}; name its position in static_argnums if it is an option"

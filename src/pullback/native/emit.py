@@ -26,6 +26,7 @@ from pullback.native.loops import (
     loads_of,
     operations,
 )
+from pullback.native.narrow import is_narrow
 from pullback.native.scalar import INSTRUCTIONS, SCALARS
 from pullback.native.steps import Tiles
 
@@ -159,7 +160,7 @@ class BodyWriter:
             else:
                 values.append(code.cast(self.value(arg), arg.dtype, working))
         result = INSTRUCTIONS[expr.name](code, expr.working, values)
-        if expr.name in ("astype", "discrete_astype"):
+        if expr.name in ("astype", "discrete_astype") or is_narrow(expr.dtype):
             return code.cast(result, expr.working, expr.dtype)
         return result
 

@@ -21,6 +21,7 @@ from pullback.core.aval import Aval, DType, promotion_key
 from pullback.core.graph import Node
 from pullback.native import complexes, places
 from pullback.native.loops import Buffer, Kernel, Parts, Place, identity, linear, stores
+from pullback.native.narrow import is_narrow
 from pullback.native.steps import Call, Routine
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 
 DTYPES = set(map(np.dtype, "?bhilBHILfdFD"))
 COUNTS, LOOPS, DATA, LOOP_COUNT, NAME = 16, 32, 40, 48, 56
+
+
+def knows(dtype: DType) -> bool:
+    """Whether machine code computes with numbers of `dtype`."""
+    return dtype in DTYPES or is_narrow(dtype)
 
 
 def _word(ufunc: Any, offset: int, kind: Any = ctypes.c_size_t) -> int:
@@ -81,8 +87,8 @@ def routine_of(node: Node) -> Routine | None:
 
 def _fits(x: Node, dtype: DType) -> bool:
     """Whether `x` can be had as `dtype`: not so some large numbers of Python's."""
-    if x.dtype not in DTYPES or not (x.is_constant and x.aval.weak and dtype.kind in "iu"):
-        return x.dtype in DTYPES
+    if not knows(x.dtype) or not (x.is_constant and x.aval.weak and dtype.kind in "iu"):
+        return knows(x.dtype)
     limits = np.iinfo(dtype)
     return bool(limits.min <= x.value <= limits.max)
 
@@ -93,7 +99,7 @@ def _resolved(ufunc: np.ufunc, keys: tuple[Any, ...]) -> Routine | None:
         dtypes = tuple(np.dtype(d) for d in ufunc.resolve_dtypes((*keys, None)))
     except TypeError:
         return None
-    return routine(ufunc, dtypes) if DTYPES.issuperset(dtypes) else None
+    return routine(ufunc, dtypes) if all(map(knows, dtypes)) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core.aval import Aval, result_type
+from pullback.core.aval import Aval, DType, result_type
 from pullback.core.graph import Graph, Node
 from pullback.native import complexes, control, fourier, library, linalg, places, products
 from pullback.native.fuse import joined
@@ -25,6 +25,7 @@ from pullback.native.loops import (
     Kernel,
     Parts,
     Place,
+    affine,
     identity,
     linear,
     literal,
@@ -33,6 +34,7 @@ from pullback.native.loops import (
     reduces,
     stores,
 )
+from pullback.native.narrow import SINGLE, is_narrow
 from pullback.native.scalar import CHEAP, COMPARISONS, SCALARS, takes
 from pullback.native.steps import Python, Step
 
@@ -228,7 +230,7 @@ class Lowering:
         if not node.is_constant:
             return None
         array = np.asarray(node.value)
-        if array.size == 0 or array.dtype not in library.DTYPES:
+        if array.size == 0 or not library.knows(array.dtype):
             return None
         first = array.reshape(-1)[:1]
         if array.ndim and array.tobytes() != np.broadcast_to(first, array.shape).tobytes():
@@ -308,8 +310,15 @@ class Lowering:
         buffer = self.make_room(node)
         offset = linear(tuple(identity(x.shape)[k] for k in kept), [x.shape[k] for k in kept])
         assert node.op is not None
-        body = reduces(buffer, offset, parts, REDUCTIONS[node.op.name], kept)
-        unit.sizes, unit.steps, unit.fusible = x.shape, [Kernel(x.shape, body)], True
+        wide = buffer
+        if is_narrow(node.dtype):
+            wide = Buffer(f"{buffer}.wide", SINGLE, buffer.size, "arena")
+        body = reduces(wide, offset, parts, REDUCTIONS[node.op.name], kept)
+        unit.sizes, unit.steps = x.shape, [Kernel(x.shape, body)]
+        unit.fusible = wide is buffer
+        if wide is not buffer:
+            at = affine(0, {0: 1})
+            unit.steps.append(Kernel((wide.size,), stores(buffer, at, loads(wide, at))))
 
     def _fall_back(self, node: Node, unit: Unit) -> None:
         self.fallbacks.append(node)
@@ -365,10 +374,9 @@ def _is_native(node: Node) -> bool:
     avals = [node.aval, *[i.aval for i in node.inputs]]
     literals = [np.asarray(i.value) for i in node.inputs if i.is_constant and i.aval.weak]
     return (
-        all(isinstance(a, Aval) and a.dtype in library.DTYPES for a in avals)
-        and all(
-            x.dtype in library.DTYPES for x in literals
-        )  # others are Python's, too large for NumPy's
+        all(isinstance(a, Aval) and library.knows(a.dtype) for a in avals)
+        # others are Python's, too large for NumPy's
+        and all(library.knows(x.dtype) for x in literals)
         and places.is_native(node)
     )
 
@@ -382,8 +390,13 @@ def _working(node: Node) -> Any:
         avals = [i.aval for i in node.inputs]
         if all(a.dtype.kind in "biu" for a in avals):
             return np.result_type(*[a.dtype for a in avals])  # a Python number may be out of range
-        return result_type(*avals)
-    return node.dtype
+        return _wide(result_type(*avals))
+    return _wide(node.dtype)
+
+
+def _wide(dtype: DType) -> DType:
+    """Return the dtype to compute in for results of `dtype`."""
+    return SINGLE if is_narrow(dtype) else dtype
 
 
 def _rounds(node: Node) -> bool:

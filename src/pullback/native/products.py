@@ -22,11 +22,15 @@ from pullback.native.loops import (
     reduces,
     stores,
 )
+from pullback.native.narrow import is_narrow
 from pullback.native.steps import Matmul
 from pullback.native.windows import filled
 
 if TYPE_CHECKING:
     from pullback.native.lower import Lowering, Unit
+
+OF_NARROW = {"matmul", "roll", "concatenate", "pad", "setitem"}
+"""What there is for floats of 16 bits: no sums, which would lose their digits."""
 
 READ_TWICE = {
     "einsum", "argsort", "argmax", "argmin", "searchsorted", *convolution.LOWERINGS,
@@ -42,6 +46,8 @@ def is_native(node: Node) -> bool:
     """Whether an operation that always gets memory has loops."""
     assert node.op is not None
     name = node.op.name
+    if name not in OF_NARROW and any(is_narrow(x.dtype) for x in (node, *node.inputs)):
+        return False
     if name in sorting.LOWERINGS:
         return sorting.takes(node)
     if name in pooling.LOWERINGS:
@@ -69,10 +75,11 @@ def _is_transposed(x: Node) -> bool:
 
 
 def _matmul(lowering: Lowering, node: Node, unit: Unit) -> None:
-    if node.dtype.kind == "c":
+    x, y = node.inputs
+    mixed = node.dtype.kind == "f" and not x.dtype == y.dtype == node.dtype
+    if node.dtype.kind == "c" or is_narrow(node.dtype) or (mixed and node.aval.size):
         library.matmul(lowering, node, unit)
         return
-    x, y = node.inputs
     if x.dtype != node.dtype or y.dtype != node.dtype or node.dtype.kind != "f":
         multiplications = 0
     else:

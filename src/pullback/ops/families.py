@@ -13,7 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core.aval import Aval, DType, aval_of, promotion_key, result_type
+from pullback.core.aval import (
+    Aval,
+    DType,
+    aval_of,
+    is_differentiable,
+    promotion_key,
+    result_type,
+)
 from pullback.core.dispatch import ufuncs
 from pullback.core.errors import DTypeError, ShapeError
 from pullback.core.op import Batch, Jvp, Notation, Op, Samples, Vjp, VjpAll, call, define, infix
@@ -229,7 +236,7 @@ def match(cotangent: Any, primal: Any) -> Any:
             cotangent = np.add.reduce(cotangent, axis=stretched, keepdims=True)
     dtype = target.dtype
     if cotangent.dtype is not dtype and cotangent.dtype != dtype:
-        if dtype.kind not in "fc":
+        if not is_differentiable(dtype):
             return None
         if cotangent.dtype.kind == "c" and dtype.kind != "c":
             cotangent = np.real(cotangent)

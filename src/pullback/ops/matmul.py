@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core.arrays import array_of
-from pullback.core.aval import Aval, result_type
+from pullback.core.aval import Aval, is_bfloat16, result_type
 from pullback.core.dispatch import implements, ufuncs
 from pullback.core.errors import ShapeError
 from pullback.core.op import Op, infix
@@ -28,7 +28,10 @@ def _infer(x: Aval, y: Aval) -> Aval:
     batch = broadcast_shapes("matmul", x.shape[:-2], y.shape[:-2])
     rows = x.shape[-2:-1] if x.ndim > 1 else ()
     columns = y.shape[-1:] if y.ndim > 1 else ()
-    return Aval((*batch, *rows, *columns), result_type(x, y))
+    dtype = result_type(x, y)
+    if is_bfloat16(dtype):  # NumPy multiplies such matrices as float32
+        dtype = np.dtype(np.float32)
+    return Aval((*batch, *rows, *columns), dtype)
 
 
 def _transpose_first(ct: Any, x: Any, y: Any) -> Any:

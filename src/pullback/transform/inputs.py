@@ -22,7 +22,7 @@ def as_array(leaf: Any, describe: Callable[[], str]) -> Any:
 
     Raises DTypeError, naming the argument by `describe()`, for what has no derivative.
     """
-    if isinstance(leaf, (np.ndarray, Tracer)) and leaf.dtype.kind in "fc":
+    if isinstance(leaf, (np.ndarray, Tracer)) and is_differentiable(leaf.dtype):
         return leaf
     if isinstance(leaf, (float, complex)) and not isinstance(leaf, np.generic):
         return np.asarray(leaf)
@@ -77,7 +77,7 @@ def scalar_output(out: Any, function: str) -> None:
             f"{function}: the function must return a scalar, got shape {aval.shape}. "
             "Reduce it, e.g. with .sum(), or use pb.jacobian or pb.vjp."
         )
-    if aval.dtype.kind != "f":
+    if aval.dtype.kind == "c" or not is_differentiable(aval.dtype):
         remedy = (
             "Take its real part or absolute value."
             if aval.dtype.kind == "c"
