@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pullback as pb
-from pullback.passes import simplify
+from pullback.passes import join_parts, simplify
 from pullback.passes.reroll import reroll
 
 RNG = np.random.default_rng(0)
@@ -182,6 +182,17 @@ def test_rows_made_by_themselves_are_loops_without_carries():
     assert len(rolled.nodes) < 20
 
 
+def test_what_a_loop_reshapes_is_stacked_as_it_is():
+    def reshaped(x):
+        h, kept = x, []
+        for _ in range(60):
+            h = np.tanh(h).reshape(3, 2).reshape(2, 3) * 1.5
+            kept.append((h + x).reshape(1, 6))
+        return np.concatenate(kept)
+
+    the_same(reshaped, RNG.normal(size=(2, 3)), count=1)
+
+
 def test_loops_inside_of_loops_are_rolled_too():
     def nested(x):
         for _ in range(12):
@@ -260,7 +271,7 @@ def programs(draw):
 def test_random_programs_compute_the_very_same(function, backwards):
     x, w = RNG.normal(size=(61, 2)), RNG.normal(size=2)
     f = pb.grad(lambda x, w: function(x, w)[0], (0, 1)) if backwards else function
-    graph = traced(f, x, w)
+    graph = join_parts(traced(f, x, w))
     rolled = reroll(graph)
     for a, b in zip(graph.run((x, w)), rolled.run((x, w)), strict=True):
         np.testing.assert_array_equal(a, b)

@@ -2,13 +2,14 @@
 
 from pullback.core.graph import Graph
 from pullback.passes.reroll import reroll
+from pullback.passes.scatters import join_parts
 from pullback.passes.share_loops import share_loops
 from pullback.passes.simplify import simplify
 
 
 def optimise(graph: Graph) -> Graph:
-    """Return the graph that is compiled: simplified, loops rolled, what they share made once."""
-    return share_loops(reroll(simplify(graph)))
+    """Return the graph that is compiled: simple, sums joined, loops rolled and shared."""
+    return share_loops(reroll(join_parts(simplify(graph))))
 
 
-__all__ = ["optimise", "reroll", "share_loops", "simplify"]
+__all__ = ["join_parts", "optimise", "reroll", "share_loops", "simplify"]

@@ -125,7 +125,7 @@ class _Rolling:
         if nodes[0].is_constant or nodes[0] is nodes[-1]:
             self._need(nodes[0])
             return
-        first = seen_through(nodes[0])
+        first = seen_through(nodes[0], self.owner)
         home = self.owner(first)
         if home is not None and home[2] not in home[0].picks:
             home[0].is_needed = True

@@ -46,7 +46,7 @@ def progression(picks: Sequence[Node]) -> tuple[int, int, int] | None:
         int(found[-1, moving[0]]),
     )
     shape = picks[0].inputs[0].shape
-    parts = _spelled_out(picks[0].params["index"].parts, len(shape))
+    parts = spelled_out(picks[0].params["index"].parts, len(shape))
     place = [k for k, part in enumerate(parts) if moves(part)][moving[0]]
     part = parts[place]
     length = shape[sum(part is not None for part in parts[:place])]
@@ -65,7 +65,7 @@ def picked(x: Node, picks: Sequence[Node]) -> Node:
     found = progression(picks)
     assert found is not None
     place, start, step = found
-    parts = _spelled_out(picks[0].params["index"].parts, x.aval.ndim)
+    parts = spelled_out(picks[0].params["index"].parts, x.aval.ndim)
     axis = sum(part is not None for part in parts[:place])
     part, count = parts[place], len(picks)
     last = start + step * (count - 1)
@@ -108,7 +108,7 @@ def _moved(x: Node, source: int, target: int) -> Node:
     return make("transpose", x, axes=tuple(axes))
 
 
-def _spelled_out(parts: Sequence[Any], ndim: int) -> list[Any]:
+def spelled_out(parts: Sequence[Any], ndim: int) -> list[Any]:
     """Return the parts of an index with the slices that an Ellipsis or the end stands for."""
     missing = [slice(None)] * (ndim - sum(p is not None and p is not Ellipsis for p in parts))
     at = next((k for k, p in enumerate(parts) if p is Ellipsis), len(parts))

@@ -252,7 +252,7 @@ def family(node: Node, owner: Owner) -> Any:
 
 def is_even(nodes: Sequence[Node], owner: Owner) -> bool:
     """Whether nodes of one family are rows of an array at even distances."""
-    seen = [seen_through(node) for node in nodes]
+    seen = [seen_through(node, owner) for node in nodes]
     homes = [home for home in map(owner, seen) if home and home[2] not in home[0].picks]
     if not homes:
         return progression(seen) is not None
@@ -270,7 +270,7 @@ def _runs_backwards(loop: Loop, owner: Owner) -> bool:
         for operand in operands:
             if isinstance(operand, Own) or is_constant(operand) or operand.is_shared:
                 continue
-            first, second = (owner(seen_through(node)) for node in operand.nodes[:2])
+            first, second = (owner(seen_through(node, owner)) for node in operand.nodes[:2])
             if first is not None and second is not None:
                 votes += int(np.sign(second[0].time(second[1]) - first[0].time(first[1])))
     return votes < 0
@@ -301,8 +301,8 @@ def is_pick(node: Node) -> bool:
     return bool(numbers(node.params["index"]))
 
 
-def seen_through(node: Node) -> Node:
-    """Return what `node` is a reshape of."""
-    while node.op is not None and node.op.name == "reshape":
+def seen_through(node: Node, owner: Owner) -> Node:
+    """Return what `node` is a reshape of, outside of loops."""
+    while node.op is not None and node.op.name == "reshape" and owner(node) is None:
         node = node.inputs[0]
     return node
