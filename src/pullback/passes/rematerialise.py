@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence, Set
 
 from pullback.core.errors import ConfigError
 from pullback.core.graph import Graph, Node
+from pullback.core.segment import recompute
 from pullback.passes.liveness import peak_program_bytes
 from pullback.passes.stretches import Forward, Stretch
 
@@ -91,7 +92,7 @@ class _Rewrite:
     def __init__(
         self, graph: Graph, forward: Forward, leaves: Sequence[Stretch], kept: Set[Node]
     ) -> None:
-        self.forward, self.kept = forward, kept
+        self.forward, self.kept, self.runs = forward, kept, 0
         self.leaf_at = [leaf for leaf in leaves for _ in range(leaf.start, leaf.end)]
         self.current = self.leaf_at[-1]
         self.once = {
@@ -143,8 +144,17 @@ class _Rewrite:
             return around
         if stretch.values is None:
             made: dict[Node, Node] = {}
+            marked: dict[Node, Node] = {}
+            self.runs += 1
+
+            def marking(node: Node) -> Node:
+                """Return a kept value such that what is made of it is not merged with the old."""
+                if node not in marked:
+                    marked[node] = Node(node.aval, recompute, (node,), {"run": self.runs})
+                return marked[node]
+
             for node in self.forward.nodes[stretch.start : stretch.end]:
-                inputs = [made.get(i) or self._outside(i, stretch) for i in node.inputs]
+                inputs = [made.get(i) or marking(self._outside(i, stretch)) for i in node.inputs]
                 made[node] = self.once[node] if node in self.kept else _copy(node, inputs)
             stretch.values = made
         return stretch.values

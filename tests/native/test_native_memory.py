@@ -1,0 +1,49 @@
+"""Memory of compiled functions: what the report says is what a call takes, and budgets count."""
+
+import re
+import tracemalloc
+
+import numpy as np
+
+import pullback as pb
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(2000, 16))
+WEIGHTS = [RNG.normal(size=(16, 16)) / 4 for _ in range(32)]
+
+
+def chain(weights, x):
+    for w in weights:
+        x = np.tanh(x @ w)
+    return np.sum(x)
+
+
+def traced_peak(function, *args):
+    tracemalloc.start()
+    try:
+        function(*args)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def planned(compiled):
+    return int(re.search(r"memory +([\d,]+) bytes of temp", compiled.report())[1].replace(",", ""))
+
+
+def test_the_first_run_takes_what_the_report_says_and_later_ones_only_their_results():
+    compiled = pb.compile(pb.grad(chain))
+    compiled(WEIGHTS, X)
+    results = sum(w.nbytes for w in WEIGHTS)
+    compiled._called()._pool.clear()
+    first = traced_peak(compiled, WEIGHTS, X)
+    assert 0.9 * first < planned(compiled) + results < 1.1 * first
+    assert traced_peak(compiled, WEIGHTS, X) < results + 20_000
+
+
+def test_a_budget_holds_down_the_memory_of_compiled_gradients_too():
+    plain, small = pb.compile(pb.grad(chain)), pb.compile(pb.grad(chain, memory_budget="3MB"))
+    for a, b in zip(small(WEIGHTS, X), plain(WEIGHTS, X), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    assert planned(plain) > 8e6
+    assert planned(small) < 4e6
