@@ -8,6 +8,7 @@ from pullback.native import memory
 from pullback.native.inplace import Pairs, reused
 from pullback.native.join import join_products
 from pullback.native.loops import Buffer, Kernel
+from pullback.native.parts import in_parts
 from pullback.native.simplify_loops import tidy
 from pullback.native.steps import Block, Step
 
@@ -23,7 +24,7 @@ def prepare(
 
     Where it does, it is the argument that stands among the results. What is `given` lies outside.
     """
-    found = [tidy(s) if isinstance(s, Kernel) else s for s in join_products(steps)]
+    found = in_parts([tidy(s) if isinstance(s, Kernel) else s for s in join_products(steps)])
     found, same = reused(found, pairs)
     placed = tuple(same.get(b, b) for b in results)
     return Block(tuple(found), memory.plan(found, given), tuple(arguments), placed)
