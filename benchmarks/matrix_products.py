@@ -23,11 +23,11 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
-import numpy as np  # noqa: E402  the threads are counted when NumPy starts
+import numpy as np
 
-import pullback as pb  # noqa: E402
-from pullback.native.code import Code, Module  # noqa: E402
-from pullback.native.engine import Compilation, Loaded, vector_bytes  # noqa: E402
+import pullback as pb
+from pullback.native.code import Code, Module
+from pullback.native.engine import Compilation, Loaded, vector_bytes
 
 SHAPES = [
     (10, 784, 30), (64, 784, 128), (128, 784, 512), (128, 512, 512), (128, 512, 10), (1, 512, 512),

@@ -50,6 +50,7 @@ def write(module: Module, operation: str, dtype: np.dtype, lanes: int) -> None:
 def operations(dtype: np.dtype) -> list[str]:
     """Return the operations that NumPy has on this dtype."""
     fits = {"divide": "f", "left_shift": "iu", "right_shift": "iu"}
+    fits |= {"bfloat16_round": "", "bfloat16_pair": ""}  # test_rounding looks at these
     return [f for f in sorted(SCALARS) if takes(f, dtype) and dtype.kind in fits.get(f, "biuf")]
 
 

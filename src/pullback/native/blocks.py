@@ -9,6 +9,7 @@ import itertools
 from dataclasses import replace
 
 from pullback.native.loops import Affine, Buffer, Kernel, Load, Store, affine
+from pullback.native.rounding import rounded
 from pullback.native.steps import Matmul, Step, Tiles
 from pullback.native.tiling import tiling
 
@@ -35,12 +36,14 @@ def sums(product: Matmul) -> list[tuple[int, int]]:
     return list(itertools.pairwise(ends))
 
 
-def part(step: Tiles, first: int, last: int) -> list[Step]:
+def part(step: Tiles, first: int, last: int, in_bfloat16: bool) -> list[Step]:
     """Return the steps for the terms of a product from `first` to before `last`."""
     a_at, b_at = step.offsets
     b_at += affine(first * (1 if step.b_transposed else step.b_step), {})
     a_at += affine(first * (step.a_step if step.a_transposed else 1), {})
     step = replace(step, k=last - first, offsets=(a_at, b_at))
+    if in_bfloat16:
+        return rounded(step)
     return packed(step) if _is_scattered(step) else [step]
 
 

@@ -33,7 +33,7 @@ def join_products(steps: Sequence[Step]) -> list[Step]:
         for buffer in set(step.buffers()) - set(step.written()):
             readers.setdefault(buffer, []).append(k)
     for k, product in enumerate(steps):
-        if isinstance(product, Matmul) and product.k <= LONGEST_SUM:
+        if isinstance(product, Matmul) and (product.rounded or product.k <= LONGEST_SUM):
             after = readers.get(product.out, [])
             reader = found[after[0]] if after else []
             if len(reader) == 1 and _goes_over(reader[0], product):
@@ -98,5 +98,5 @@ def _tiles(product: Matmul, reader: Kernel | None, stored: bool) -> list[Step]:
             a_step=product.m if product.a_transposed else product.k,
             b_step=product.k if product.b_transposed else product.n,
         )  # fmt: skip
-        steps.extend(part(tiles, first, last))
+        steps.extend(part(tiles, first, last, product.rounded))
     return steps

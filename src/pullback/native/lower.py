@@ -72,16 +72,18 @@ class Lowered:
         return "\n".join(map(str, self.steps))
 
 
-def lower(graph: Graph) -> Lowered:
+def lower(graph: Graph, in_bfloat16: bool = False) -> Lowered:
     """Return the loops that compute `graph`."""
-    return Lowering(graph).run()
+    return Lowering(graph, in_bfloat16=in_bfloat16).run()
 
 
 class Lowering:
     """The work of `lower` on one graph."""
 
-    def __init__(self, graph: Graph, given: Mapping[Node, Buffer] | None = None) -> None:
-        self.graph = graph
+    def __init__(
+        self, graph: Graph, given: Mapping[Node, Buffer] | None = None, in_bfloat16: bool = False
+    ) -> None:
+        self.graph, self.in_bfloat16 = graph, in_bfloat16
         self.given = given or {}
         self.uses: dict[Node, int] = {}
         for node in graph.nodes:
@@ -277,6 +279,10 @@ class Lowering:
             self._fall_back(node, unit)
         self.units.append(unit)
 
+    def rounds(self, product: Node) -> bool:
+        """Whether the factors of a product are rounded to bfloat16."""
+        return self.in_bfloat16 and product.dtype == np.float32
+
     def make_room(self, node: Node) -> Buffer:
         """Give `node` memory."""
         return self._buffer(node, "result" if node in self.results else "arena")
@@ -295,7 +301,7 @@ class Lowering:
 
     def inner(self, graph: Graph, given: Mapping[Node, Buffer]) -> Lowered:
         """Lower a graph inside of this one, of which some arguments lie in known buffers."""
-        return Lowering(graph, given).run()
+        return Lowering(graph, given, self.in_bfloat16).run()
 
     def take_apart(self, node: Node, outs: Sequence[Buffer]) -> None:
         """Say where the several values of `node` are, of which `item` nodes pick one."""

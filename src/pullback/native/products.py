@@ -102,7 +102,7 @@ def _matmul(lowering: Lowering, node: Node, unit: Unit) -> None:
         out=lowering.make_room(node), a=a_memory, b=b_memory,
         m=node.shape[-2], n=node.shape[-1], k=x.shape[-1],
         a_transposed=_is_transposed(x), b_transposed=_is_transposed(y),
-        batch=batch, offsets=(out_at, a_at, b_at),
+        batch=batch, offsets=(out_at, a_at, b_at), rounded=lowering.rounds(node),
     )  # fmt: skip
     unit.steps = [product]
 
@@ -145,7 +145,15 @@ def _einsum(lowering: Lowering, node: Node, unit: Unit) -> None:
     if as_matrices is not None:
         a, b = map(lowering.memory, node.inputs)
         if a is not None and b is not None:
-            unit.steps = [Matmul(out=lowering.make_room(node), a=a, b=b, **as_matrices)]
+            unit.steps = [
+                Matmul(
+                    out=lowering.make_room(node),
+                    a=a,
+                    b=b,
+                    rounded=lowering.rounds(node),
+                    **as_matrices,
+                )
+            ]
             return
     lengths: dict[str, int] = {}
     for letters, x in zip(operands, node.inputs, strict=True):

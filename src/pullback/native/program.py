@@ -32,10 +32,14 @@ class NativeProgram:
     """
 
     def __init__(
-        self, graph: Graph, donated: Sequence[int] = (), threads: int | None = None
+        self,
+        graph: Graph,
+        donated: Sequence[int] = (),
+        threads: int | None = None,
+        in_bfloat16: bool = False,
     ) -> None:
         self.graph = graph
-        self.lowered: Lowered = lower(graph)
+        self.lowered: Lowered = lower(graph, in_bfloat16)
         pairs = self._pairs(donated)
         block = prepare(self.lowered.steps, self.lowered.arguments, self.lowered.results, pairs)
         self.steps, self.plan, self.results = block.steps, block.plan, block.results

@@ -26,6 +26,9 @@ def report(program: Any) -> str:
         f"  work        {at_least}{work:,} floating-point operations",
         f"  memory      {program.plan.size:,} bytes of temporaries, {outside:,} bytes in and out",
     ]
+    rounded = sum(getattr(s, "rounded", False) for s, _ in steps)
+    if rounded:
+        lines.append(f"  bfloat16    {rounded} products of rounded matrices")
     if program.threads > 1:
         lines.append(f"  threads     {program.threads}")
     if program.donated:

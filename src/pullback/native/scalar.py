@@ -170,6 +170,34 @@ def _scaled(factor: float) -> Emit:
     return lambda code, dtype, args: code.binary("fmul", dtype, args[0], code.number(factor, dtype))
 
 
+def _bfloat16_bits(code: Code, x: str) -> str:
+    """Return the bits of a float32, rounded so that its last 16 do not count; NaN stays NaN."""
+    bits, single = np.dtype(np.uint32), np.dtype(np.float32)
+    whole = code.let(f"bitcast {code.type(single)} {x} to {code.type(bits)}")
+    last = code.binary("lshr", bits, whole, code.number(16, bits))
+    odd = code.binary("and", bits, last, code.number(1, bits))
+    half = code.binary("add", bits, odd, code.number(0x7FFF, bits))
+    near = code.binary("add", bits, whole, half)
+    quiet = code.binary("or", bits, whole, code.number(1 << 22, bits))
+    return code.select(_is_nan(code, single, x), bits, quiet, near)
+
+
+def _bfloat16_round(code: Code, dtype: DType, args: list[str]) -> str:
+    bits = np.dtype(np.uint32)
+    near = code.binary("and", bits, _bfloat16_bits(code, args[0]), code.number(0xFFFF0000, bits))
+    return code.let(f"bitcast {code.type(bits)} {near} to {code.type(dtype)}")
+
+
+def _bfloat16_pair(code: Code, dtype: DType, args: list[str]) -> str:
+    """Two numbers as bfloat16 in 32 bits, the first in the lower half."""
+    bits = np.dtype(np.uint32)
+    low, high = (_bfloat16_bits(code, x) for x in args)
+    low = code.binary("lshr", bits, low, code.number(16, bits))
+    return code.binary(
+        "or", bits, low, code.binary("and", bits, high, code.number(0xFFFF0000, bits))
+    )
+
+
 COMPARE: dict[str, Emit] = {
     "less": _compare("olt", "slt", "ult"),
     "less_equal": _compare("ole", "sle", "ule"),
@@ -225,6 +253,8 @@ SCALARS: dict[str, Emit] = {
     "chain_product": _chain_product,
     **{name: _scaled(math.pi / 180) for name in ("deg2rad", "radians")},
     **{name: _scaled(180 / math.pi) for name in ("rad2deg", "degrees")},
+    "bfloat16_round": _bfloat16_round,
+    "bfloat16_pair": _bfloat16_pair,
     "where": lambda code, dtype, args: code.select(args[0], dtype, args[1], args[2]),
     "astype": lambda code, dtype, args: args[0],
     "discrete_astype": lambda code, dtype, args: args[0],

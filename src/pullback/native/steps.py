@@ -29,6 +29,7 @@ class Matmul:
     offsets: tuple[Affine, Affine, Affine]
     scale: float = 1.0
     add: bool = False
+    rounded: bool = False
 
     def buffers(self) -> list[Buffer]:
         """Return the buffers that are read or written."""
@@ -120,7 +121,8 @@ class Tiles:
 
     As Matmul; `body` counts in the loops of the batch, then the rows, then the columns. The
     rows in memory are `a_step` and `b_step` apart. Where `a` is packed, it holds the rows of one
-    tile after those of another, each column by column.
+    tile after those of another, each column by column; where the product is `rounded`, `b` holds
+    panels likewise, and both were rounded to bfloat16.
     """
 
     a: Buffer
@@ -137,6 +139,7 @@ class Tiles:
     a_step: int
     b_step: int
     packed: bool = False
+    rounded: bool = False
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -157,7 +160,8 @@ class Tiles:
             for x, t in ((self.a, self.a_transposed), (self.b, self.b_transposed))
         )
         loops = ", ".join(f"i{k} < {n}" for k, n in enumerate(self.sizes))
-        head = f"for {loops}, with {a} @ {b} over {self.k}:"
+        how = " in bfloat16" if self.rounded else ""
+        head = f"for {loops}, with {a} @ {b} over {self.k}{how}:"
         return "\n".join([head, *texts(self.body)])
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pullback.native.code import Code, Module
 from pullback.native.emit import signature_of, start_of, start_value
 from pullback.native.loops import Reduce, operations
+from pullback.native.rounding import PAIR
 from pullback.native.steps import Tiles
 from pullback.native.tiling import tiling
 from pullback.native.vectors import (
@@ -56,13 +57,15 @@ class TilesWriter(VectorWriter):
         self.last = len(step.sizes) - 1
         self.reduces = [s for s in step.body if isinstance(s, Reduce)]
         self.portions = self.tiling.portions
+        self.in_pairs = step.a.dtype == PAIR
+        self.turns = -(-step.k // 2) if self.in_pairs else step.k
 
     def write(self) -> None:
         """Write the whole function: panels of columns, in each of them tiles of rows."""
         code, step, shape = self.code, self.step, self.tiling
         for s in self.reduces:
             self._begin(s)
-        self.copied = step.b_transposed or shape.together > DIRECT_TILES
+        self.copied = not step.rounded and (step.b_transposed or shape.together > DIRECT_TILES)
         if self.copied:
             self.panel = code.room(self.dtype, step.k * shape.width)
         self.unrolled = operations(step.body) * shape.rows * shape.vectors <= LARGEST_UNROLLED
@@ -110,9 +113,13 @@ class TilesWriter(VectorWriter):
         """Write the tiles of one panel, from `first` to before `last`."""
         code, step, rows = self.code, self.step, self.tiling.rows
         self.column, self.masks = column, self._masks(column)
-        panel = self._copy_panel() if self.copied else Panel(
-            code.element(self.dtype, self.b, column), step.b_step, self.masks
-        )  # fmt: skip
+        if self.copied:
+            panel = self._copy_panel()
+        elif step.rounded:
+            start = code.element(self.dtype, self.b, code.times(column, self.turns))
+            panel = Panel(start, self.tiling.width, [None] * self.tiling.vectors)
+        else:
+            panel = Panel(code.element(self.dtype, self.b, column), step.b_step, self.masks)
         full, rest = divmod(step.m, rows)
         if full:
             with code.span(first, code.least(last, str(full))) as i:
@@ -184,7 +191,7 @@ class TilesWriter(VectorWriter):
         """Write one tile: its sums, and the body for each of its vectors."""
         code, step, vectors = self.code, self.step, self.tiling.vectors
         if step.packed:
-            between, row_step, k_step = step.k, 1, rows
+            between, row_step, k_step = self.turns, 1, rows
         else:
             row_step, k_step = (1, step.a_step) if step.a_transposed else (step.a_step, 1)
             between = row_step
@@ -202,11 +209,22 @@ class TilesWriter(VectorWriter):
                 one = code.load(self.dtype, code.element(self.dtype, at, str(r * row_step)))
                 x = code.splat(self.dtype, one)
                 for y, total in zip(right, sums[r * vectors : (r + 1) * vectors], strict=True):
-                    new.append(code.intrinsic("fmuladd", self.dtype, [x, y, total]))
+                    new.append(self._with_product(x, y, total))
             return new
 
         zero = ["zeroinitializer"] * (rows * vectors)
-        self._finish(row, rows, code.fold(step.k, code.type(self.dtype), zero, turn))
+        self._finish(row, rows, code.fold(self.turns, code.type(self.dtype), zero, turn))
+
+    def _with_product(self, x: str, y: str, total: str) -> str:
+        """Return `total` with the products of two vectors, or those of their pairs, added to it."""
+        code = self.code
+        if not self.in_pairs:
+            return code.intrinsic("fmuladd", self.dtype, [x, y, total])
+        t, pairs = code.type(self.dtype), f"<{2 * self.lanes} x bfloat>"
+        name = "llvm.x86.avx512bf16.dpbf16ps.512"
+        code.module.declare(name, f"declare {t} @{name}({t}, {pairs}, {pairs})")
+        x, y = (code.let(f"bitcast {t} {z} to {pairs}") for z in (x, y))
+        return code.let(f"call {t} @{name}({t} {total}, {pairs} {x}, {pairs} {y})")
 
     def _finish(self, row: str, rows: int, sums: list[str]) -> None:
         """Write the body for the vectors of a tile, and what it adds up."""
