@@ -8,14 +8,19 @@ from typing import Any
 
 from pullback.native import blas, team
 from pullback.native.code import Code, Module
+from pullback.native.contraction_writer import ContractionWriter
 from pullback.native.emit import COUNT, KernelWriter, has_gathers, operands
 from pullback.native.loops import Buffer, Kernel
 from pullback.native.memory import Plan
-from pullback.native.steps import Block, Call, Choice, Loop, Matmul, Step, Tiles
+from pullback.native.steps import Block, Call, Choice, Contraction, Loop, Matmul, Step, Tiles
 from pullback.native.tiles import TilesWriter
 from pullback.native.work import effort
 
 FE_INVALID = 1  # on x86 as on Arm
+_WRITERS: dict[type, Any] = {
+    Kernel: KernelWriter, Tiles: TilesWriter, Contraction: ContractionWriter,
+}  # fmt: skip
+
 ERROR, ARENA, FIRST = 0, 1, 2
 """Entries of the table of pointers; from FIRST on, those of the buffers."""
 
@@ -82,7 +87,7 @@ class Assembly:
 
     def _steps(self, steps: Sequence[Step], pointers: Pointers) -> None:
         for step in steps:
-            if isinstance(step, (Kernel, Tiles)):
+            if isinstance(step, (Kernel, Tiles, Contraction)):
                 self._call(step, pointers)
             elif isinstance(step, Matmul):
                 self._matmul(step, pointers)
@@ -94,7 +99,7 @@ class Assembly:
                 assert isinstance(step, Choice)
                 self._choice(step, pointers)
 
-    def _call(self, step: Kernel | Tiles, pointers: Pointers) -> None:
+    def _call(self, step: Kernel | Tiles | Contraction, pointers: Pointers) -> None:
         args = [f"ptr {pointers.at(*operand)}" for operand in operands(step)]
         if has_gathers(step.body):
             args.append(f"ptr {pointers.slot(ERROR)}")
@@ -120,16 +125,12 @@ class Assembly:
         first, last = (code.intrinsic("umin", COUNT, [end, str(portions)]) for end in ends)
         return first, last
 
-    def _function_of(self, step: Kernel | Tiles) -> tuple[str, int]:
+    def _function_of(self, step: Kernel | Tiles | Contraction) -> tuple[str, int]:
         """Write the function of a step; one that was written before serves steps like it too.
 
         Return its name, and into how many portions its work falls.
         """
-        writer: KernelWriter | TilesWriter = (
-            KernelWriter(self.module, step, "step")
-            if isinstance(step, Kernel)
-            else TilesWriter(self.module, step, "step")
-        )
+        writer = _WRITERS[type(step)](self.module, step, "step")
         writer.write()
         text = self.module.functions.pop()
         known = self._names.get(text)

@@ -28,7 +28,7 @@ from pullback.native.loops import (
 )
 from pullback.native.narrow import is_narrow
 from pullback.native.scalar import INSTRUCTIONS, SCALARS
-from pullback.native.steps import Tiles
+from pullback.native.steps import Contraction, Tiles
 
 Operand = tuple[Buffer, int]
 COUNT = np.dtype(np.int64)
@@ -329,14 +329,14 @@ def has_gathers(body: Sequence[Store | Reduce]) -> bool:
     return any(getattr(s, "gathers", ()) or any(load.gathers for load in loads_of(s)) for s in body)
 
 
-def operands(step: Kernel | Tiles) -> list[Operand]:
+def operands(step: Kernel | Tiles | Contraction) -> list[Operand]:
     """Return what a step works on: buffers, and the constant places in them that it starts at.
 
     So steps that do the same at other places have the same function.
     """
     written = set(step.written())
     found: dict[Operand, None] = {}
-    if isinstance(step, Tiles):
+    if isinstance(step, (Tiles, Contraction)):
         for buffer, place in zip((step.a, step.b), step.offsets, strict=True):
             found[buffer, place.const] = None
     for s in step.body:
@@ -346,7 +346,7 @@ def operands(step: Kernel | Tiles) -> list[Operand]:
     return list(found)
 
 
-def signature_of(step: Kernel | Tiles) -> tuple[str, dict[Operand, str]]:
+def signature_of(step: Kernel | Tiles | Contraction) -> tuple[str, dict[Operand, str]]:
     """Return the parameters of the function of a step, and the pointer of each operand."""
     pointers = {operand: f"%p{k}" for k, operand in enumerate(operands(step))}
     checked = has_gathers(step.body)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pullback.native.loops import Buffer, Kernel, Load, Statement, Store, identity, linear, loads_of
 from pullback.native.simplify_loops import rebuilt
-from pullback.native.steps import Block, Call, Choice, Matmul, Python, Step, Tiles
+from pullback.native.steps import Block, Call, Choice, Contraction, Matmul, Python, Step, Tiles
 
 Pairs = Sequence[tuple[Buffer, Buffer]]
 """Arguments and the results that might take their places."""
@@ -38,9 +38,9 @@ def _may_share(
 
 def _in_its_turn(step: Step, argument: Buffer, result: Buffer) -> bool:
     """Whether each element of `argument` is read only where that of `result` is then written."""
-    if not isinstance(step, (Kernel, Tiles)):
+    if not isinstance(step, (Kernel, Tiles, Contraction)):
         return False
-    if isinstance(step, Tiles) and argument in (step.a, step.b):
+    if isinstance(step, (Tiles, Contraction)) and argument in (step.a, step.b):
         return False
     here = linear(identity(step.sizes), step.sizes)
     at = max(k for k, s in enumerate(step.body) if s.buffer is result)
@@ -66,7 +66,7 @@ def renamed(step: Step, names: Mapping[Buffer, Buffer]) -> Step:
     def name(buffer: Buffer) -> Buffer:
         return names.get(buffer, buffer)
 
-    if isinstance(step, (Kernel, Tiles)):
+    if isinstance(step, (Kernel, Tiles, Contraction)):
         body = rebuilt(step.body, of_buffer=name)
         if isinstance(step, Kernel):
             return Kernel(step.sizes, body)
@@ -99,7 +99,7 @@ def _renamed_block(block: Block, names: Mapping[Buffer, Buffer]) -> Block:
 
 def _without_copies(step: Step) -> Step | None:
     """Return the step without copies of elements to where they are; None if nothing is left."""
-    if not isinstance(step, (Kernel, Tiles)):
+    if not isinstance(step, (Kernel, Tiles, Contraction)):
         return step
     body = tuple(s for s in step.body if not _is_copy_to_itself(s))
     if len(body) == len(step.body):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from pullback.native import memory
+from pullback.native.contraction import join_sums
 from pullback.native.inplace import Pairs, reused
 from pullback.native.join import join_products
 from pullback.native.loops import Buffer, Kernel
@@ -24,7 +25,8 @@ def prepare(
 
     Where it does, it is the argument that stands among the results. What is `given` lies outside.
     """
-    found = in_parts([tidy(s) if isinstance(s, Kernel) else s for s in join_products(steps)])
+    joined = join_sums(join_products(steps))
+    found = in_parts([tidy(s) if isinstance(s, Kernel) else s for s in joined])
     found, same = reused(found, pairs)
     placed = tuple(same.get(b, b) for b in results)
     return Block(tuple(found), memory.plan(found, given), tuple(arguments), placed)

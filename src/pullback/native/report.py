@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from pullback.native.loops import Kernel
-from pullback.native.steps import Choice, Loop, Matmul, Python, Tiles
+from pullback.native.steps import Choice, Contraction, Loop, Matmul, Python, Tiles
 from pullback.native.work import operations, with_turns
 
 
@@ -22,7 +22,8 @@ def report(program: Any) -> str:
     lines = [
         f"{graph.name}: {sum(n.op is not None for n in graph.nodes)} operations",
         f"  loops       {count[Kernel]}{_around(count)}",
-        f"  products    {count[Tiles]} of matrices, and {count[Matmul]} by a library",
+        f"  products    {count[Tiles] + count[Contraction]} of matrices or windows, "
+        f"and {count[Matmul]} by a library",
         f"  work        {at_least}{work:,} floating-point operations",
         f"  memory      {program.plan.size:,} bytes of temporaries, {outside:,} bytes in and out",
     ]

@@ -26,7 +26,7 @@ Map = Callable[[Affine], Affine]
 
 def tidy(kernel: Kernel) -> Kernel:
     """Return the kernel with as few loops as do the same."""
-    kernel = _without_single_turns(kernel)
+    kernel = without_single_turns(kernel)
     at = len(kernel.sizes) - 2
     while at >= 0:
         if _follow(kernel, at):
@@ -35,7 +35,8 @@ def tidy(kernel: Kernel) -> Kernel:
     return kernel
 
 
-def _without_single_turns(kernel: Kernel) -> Kernel:
+def without_single_turns(kernel: Kernel) -> Kernel:
+    """Return the kernel without the loops of one turn."""
     kept = [k for k, n in enumerate(kernel.sizes) if n != 1]
     number = {old: new for new, old in enumerate(kept)}
 

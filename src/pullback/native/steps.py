@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pullback.native.loops import Affine, Buffer, Kernel, Product, Statement, texts
+from pullback.native.loops import Affine, Buffer, Kernel, Product, Statement, Store, texts
 from pullback.native.memory import Plan
 
 
@@ -165,6 +165,45 @@ class Tiles:
         return "\n".join([head, *texts(self.body)])
 
 
+@dataclass(frozen=True, slots=True)
+class Contraction:
+    """Sums of products of elements of `a` and `b`, and what is done with each sum.
+
+    The offsets count in the loops of `sizes`, then in those of `summed`; the body in the first
+    alone, whose last one is that of vectors. A body that adds to memory may be given the sums in
+    parts, one for each turn of the first of the `summed` loops.
+    """
+
+    a: Buffer
+    b: Buffer
+    sizes: tuple[int, ...]
+    summed: tuple[int, ...]
+    offsets: tuple[Affine, Affine]
+    product: Product
+    body: tuple[Statement, ...]
+
+    @property
+    def adds(self) -> bool:
+        """Whether the sums are added to memory."""
+        return any(isinstance(s, Store) and s.add for s in self.body)
+
+    def buffers(self) -> list[Buffer]:
+        """Return the buffers that are read or written."""
+        return list(dict.fromkeys((self.a, self.b, *Kernel((), self.body).buffers())))
+
+    def written(self) -> list[Buffer]:
+        """Return the buffers that are written."""
+        return list(dict.fromkeys(s.buffer for s in self.body))
+
+    def __str__(self) -> str:
+        loops = [f"i{k} < {n}" for k, n in enumerate((*self.sizes, *self.summed))]
+        kept, summed = (", ".join(part) for part in (loops[: len(self.sizes)],
+                                                     loops[len(self.sizes) :]))  # fmt: skip
+        x, y = self.offsets
+        head = f"for {kept}, with a @ b = {self.a}[{x}] * {self.b}[{y}] summed over {summed}:"
+        return "\n".join([head, *texts(self.body)])
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
     """Steps with room for their temporaries: a program, or what a loop or a choice runs.
@@ -270,5 +309,5 @@ def _inside(block: Block) -> str:
     return "\n".join("  " + line for line in str(block).splitlines())
 
 
-Step = Kernel | Matmul | Tiles | Call | Python | Loop | Choice
+Step = Kernel | Matmul | Tiles | Contraction | Call | Python | Loop | Choice
 """What a program does next."""

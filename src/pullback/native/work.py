@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from pullback.native.loops import Apply, Expr, Kernel, Load, Reduce
 from pullback.native.scalar import CHEAP
-from pullback.native.steps import Choice, Loop, Matmul, Step, Tiles
+from pullback.native.steps import Choice, Contraction, Loop, Matmul, Step, Tiles
 
 DEAR = 8
 """What an elementary function costs, where an addition costs 1."""
@@ -34,11 +34,11 @@ def operations(step: Step) -> int:
     """Return the floating-point operations of one run of a step, without those inside of others."""
     if isinstance(step, Matmul):
         return 2 * _multiplications(step)
-    if not isinstance(step, (Kernel, Tiles)):
+    if not isinstance(step, (Kernel, Tiles, Contraction)):
         return 0
     count = sum(isinstance(e, Apply) and e.dtype.kind == "f" for e in _expressions(step))
     count += sum(isinstance(s, Reduce) for s in step.body)
-    products = 2 * _multiplications(step) if isinstance(step, Tiles) else 0
+    products = 0 if isinstance(step, Kernel) else 2 * _multiplications(step)
     return products + count * math.prod(step.sizes)
 
 
@@ -46,22 +46,24 @@ def effort(step: Step) -> int:
     """Return about how long a step takes, in the time that an element takes to be added."""
     if isinstance(step, Matmul):
         return _multiplications(step) // PRODUCTS_AT_ONCE
-    if not isinstance(step, (Kernel, Tiles)):
+    if not isinstance(step, (Kernel, Tiles, Contraction)):
         return 0
     each = len(step.body)
     for e in _expressions(step):
         each += (
             DEAR if isinstance(e, Apply) and e.name not in CHEAP else isinstance(e, Apply | Load)
         )
-    products = _multiplications(step) // PRODUCTS_AT_ONCE if isinstance(step, Tiles) else 0
+    products = _multiplications(step) // PRODUCTS_AT_ONCE if not isinstance(step, Kernel) else 0
     return products + each * math.prod(step.sizes)
 
 
-def _multiplications(step: Matmul | Tiles) -> int:
+def _multiplications(step: Matmul | Tiles | Contraction) -> int:
+    if isinstance(step, Contraction):
+        return math.prod(step.sizes) * math.prod(step.summed)
     return step.m * step.n * step.k * math.prod(step.batch)
 
 
-def _expressions(step: Kernel | Tiles) -> list[Expr]:
+def _expressions(step: Kernel | Tiles | Contraction) -> list[Expr]:
     found: dict[Expr, None] = {}
     pending: list[Expr] = [s.value for s in step.body]
     while pending:
