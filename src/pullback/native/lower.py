@@ -109,7 +109,7 @@ class Lowering:
             if node.is_constant and (node in self.stored or self._constant(node) is None):
                 value = np.ascontiguousarray(node.value)
                 self.storage[node] = Buffer(node.name, value.dtype, value.size, "constant", value)
-            elif node.op is not None and node in self.stored and node.op.name != "item":
+            elif node.op is not None and node in self.stored and not _only_names(node):
                 self._lower(node)
         results: list[Buffer] = []
         for node in self.graph.results:
@@ -134,7 +134,7 @@ class Lowering:
         stored = set(self.results)
         depth: dict[Node, int] = {}
         for node in self.graph.nodes:
-            if node.op is None or node.op.name == "item":
+            if node.op is None or _only_names(node):
                 self.cost[node] = depth[node] = 0
                 continue
             if not is_expression(node):
@@ -352,8 +352,16 @@ def _own_cost(node: Node) -> int:
     return 8 * (node.op.name in SCALARS or places.needs_memory(node))
 
 
+def _only_names(node: Node) -> bool:
+    """Whether nothing is computed: `node` names one of several values, or the rows of an array."""
+    assert node.op is not None
+    return node.op.name == "unstack" or (node.op.name == "item" and not places.is_row(node))
+
+
 def is_expression(node: Node) -> bool:
     """Whether readers may take in `node` as an expression, with no memory of its own."""
+    if places.is_row(node):
+        return library.knows(node.dtype)
     if node.op is None or not _is_native(node):
         return False
     name = node.op.name

@@ -29,6 +29,8 @@ def source(node: Node, place: Place) -> tuple[Node, Place] | None:
     x, name = node.inputs[0], node.op.name
     if name in ("stop_gradient", "positive", "recompute"):
         return x, place
+    if is_row(node):
+        return x.inputs[0], (Affine(node.params["index"]), *place)
     if name == "transpose":
         axes = node.params["axes"]
         return x, tuple(place[axes.index(k)] for k in range(len(axes)))
@@ -50,6 +52,12 @@ def source(node: Node, place: Place) -> tuple[Node, Place] | None:
     if name == "getitem" and len(node.inputs) == 1:
         return x, _sliced(node.params["index"].parts, x.shape, place)
     return None
+
+
+def is_row(node: Node) -> bool:
+    """Whether `node` is one of the parts along the first axis that `unstack` gives."""
+    source = node.inputs[0].op if node.inputs else None
+    return node.op is not None and source is not None and source.name == "unstack"
 
 
 def splits(node: Node) -> bool:
