@@ -1,21 +1,28 @@
-"""One SGD step of a network: pullback compiled, by hand in NumPy, and the peers that are installed.
+"""One step of training a network: pullback compiled, by hand in NumPy, and the peers installed.
 
 Same data, float32, softmax cross-entropy, one process; the rounds are interleaved, so that a noisy
 machine is noisy for all. Ratios are the peer's time over ours, by the best and the median round.
 
-    OMP_NUM_THREADS=1 python benchmarks/training_step.py
+    python benchmarks/training_step.py [--threads 2] [--adam] [--large]
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import os
 import time
 from collections.abc import Callable
 from typing import Any
 
-THREADS = int(os.environ.setdefault("OMP_NUM_THREADS", "1"))
-os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(THREADS)
+PARSER = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+PARSER.add_argument("--threads", type=int, default=1)
+PARSER.add_argument("--adam", action="store_true", help="steps of Adam, not of gradient descent")
+PARSER.add_argument("--large", action="store_true", help="[1024, 4096, 4096, 1024] only")
+OPTIONS = PARSER.parse_args()
+THREADS = OPTIONS.threads
+for variable in ("PULLBACK_THREADS", *(f"{x}_NUM_THREADS" for x in ("OMP", "OPENBLAS", "MKL"))):
+    os.environ[variable] = str(THREADS)
 os.environ["XLA_FLAGS"] = (
     f"--xla_cpu_multi_thread_eigen={'true' if THREADS > 1 else 'false'} "
     f"intra_op_parallelism_threads={THREADS}"
@@ -26,7 +33,8 @@ import numpy as np  # noqa: E402  the threads are counted when NumPy starts
 import pullback as pb  # noqa: E402
 
 CASES = (((784, 30, 10), 10), ((784, 128, 10), 64), ((784, 512, 512, 10), 128))
-RATE = 0.01
+LARGE = (((1024, 4096, 4096, 1024), 512),)
+RATE = 1e-3 if OPTIONS.adam else 0.01
 Weights = list[Any]
 Step = Callable[[], Any]
 
@@ -48,22 +56,45 @@ def forward(weights: Weights, x: Any) -> Any:
     return x @ weights[-2] + weights[-1]
 
 
+def moments(weights: Weights) -> Any:
+    """Return what Adam remembers at first; nothing for gradient descent."""
+    if not OPTIONS.adam:
+        return ()
+    zeros = [np.zeros_like(w) for w in weights]
+    return np.float32(0), zeros, [z.copy() for z in zeros]
+
+
+def updated(weights: Weights, slopes: Weights, memory: Any, xp: Any = np) -> tuple[Weights, Any]:
+    """Return the weights after a step, and what Adam remembers (Kingma and Ba, 2015)."""
+    if not OPTIONS.adam:
+        return [w - RATE * g for w, g in zip(weights, slopes, strict=True)], ()
+    count, means, squares = memory[0] + 1, *memory[1:]
+    means = [0.9 * m + 0.1 * g for m, g in zip(means, slopes, strict=True)]
+    squares = [0.999 * v + 0.001 * (g * g) for v, g in zip(squares, slopes, strict=True)]
+    rate, scale = RATE / (1 - 0.9**count), 1 / (1 - 0.999**count)
+    weights = [
+        w - rate * m / (xp.sqrt(scale * v) + 1e-8)
+        for w, m, v in zip(weights, means, squares, strict=True)
+    ]
+    return weights, (count, means, squares)
+
+
 def ours(weights: Weights, x: Any, t: Any) -> Step:
     """Return a step by pb.compile."""
 
     def loss(weights: Weights, x: Any, t: Any) -> Any:
         return pb.nn.losses.softmax_cross_entropy(forward(weights, x), t)
 
-    @pb.compile
-    def step(weights: Weights, x: Any, t: Any) -> Any:
+    def step(weights: Weights, memory: Any, x: Any, t: Any) -> Any:
         value, slopes = pb.value_and_grad(loss)(weights, x, t)
-        return [w - RATE * g for w, g in zip(weights, slopes, strict=True)], value
+        return *updated(weights, slopes, memory), value
 
-    state = weights
+    compiled = pb.compile(step, donate_argnums=(0, 1), threads=THREADS)
+    memory = moments(weights)
 
     def run() -> Any:
-        nonlocal state
-        state, value = step(state, x, t)
+        nonlocal weights, memory
+        weights, memory, value = compiled(weights, memory, x, t)
         return value
 
     return run
@@ -73,8 +104,10 @@ def by_hand(weights: Weights, x: Any, t: Any) -> Step:
     """Return a step by the delta recursion in plain NumPy."""
     weights = [w.copy() for w in weights]
     hot = np.eye(weights[-1].size, dtype=np.float32)[t]
+    memory = moments(weights)
 
     def run() -> Any:
+        nonlocal weights, memory
         outputs = [x]
         for w, b in zip(weights[:-2:2], weights[1:-2:2], strict=True):
             outputs.append(np.maximum(outputs[-1] @ w + b, 0))
@@ -85,13 +118,17 @@ def by_hand(weights: Weights, x: Any, t: Any) -> Step:
         p /= total
         value = np.mean(np.log(total[:, 0]) - (z * hot).sum(axis=1))
         delta = (p - hot) * np.float32(1 / len(x))
+        slopes = [np.empty(0)] * len(weights)
         for k in range(len(weights) - 2, -1, -2):
             output = outputs[k // 2]
-            slope, bias_slope = output.T @ delta, delta.sum(axis=0)
+            slopes[k : k + 2] = output.T @ delta, delta.sum(axis=0)
             if k:
                 delta = (delta @ weights[k].T) * (output > 0)
-            weights[k] -= RATE * slope
-            weights[k + 1] -= RATE * bias_slope
+            if not OPTIONS.adam:
+                weights[k] -= RATE * slopes[k]
+                weights[k + 1] -= RATE * slopes[k + 1]
+        if OPTIONS.adam:
+            weights, memory = updated(weights, slopes, memory)
         return value
 
     return run
@@ -103,7 +140,7 @@ def with_torch(weights: Weights, x: Any, t: Any, compiled: bool = False) -> Step
 
     torch.set_num_threads(THREADS)
     parameters = [torch.tensor(w, requires_grad=True) for w in weights]
-    optimizer = torch.optim.SGD(parameters, lr=RATE)
+    optimizer = (torch.optim.Adam if OPTIONS.adam else torch.optim.SGD)(parameters, lr=RATE)
     inputs, labels = torch.tensor(x), torch.tensor(t)
 
     def loss() -> Any:
@@ -137,16 +174,17 @@ def with_jax(weights: Weights, x: Any, t: Any) -> Step:
         z = x @ weights[-2] + weights[-1]
         return -jnp.mean(jax.nn.log_softmax(z)[jnp.arange(len(t)), t])
 
-    def step(weights: Weights, x: Any, t: Any) -> Any:
+    def step(weights: Weights, memory: Any, x: Any, t: Any) -> Any:
         value, slopes = jax.value_and_grad(loss)(weights, x, t)
-        return [w - RATE * g for w, g in zip(weights, slopes, strict=True)], value
+        return *updated(weights, slopes, memory, jnp), value
 
-    fast = jax.jit(step, donate_argnums=0)
-    state, inputs, labels = [jnp.asarray(w) for w in weights], jnp.asarray(x), jnp.asarray(t)
+    fast = jax.jit(step, donate_argnums=(0, 1))
+    inputs, labels = jnp.asarray(x), jnp.asarray(t)
+    weights, memory = jax.tree.map(jnp.asarray, (weights, moments(weights)))
 
     def run() -> Any:
-        nonlocal state
-        state, value = fast(state, inputs, labels)
+        nonlocal weights, memory
+        weights, memory, value = fast(weights, memory, inputs, labels)
         return float(value)
 
     return run
@@ -161,9 +199,9 @@ PEERS: dict[str, Callable[..., Step]] = {
 }
 
 
-def main(rounds: int = 12, seconds: float = 0.05) -> None:
+def main(rounds: int = 3 if OPTIONS.large else 12, seconds: float = 0.05) -> None:
     """Time every case with every peer, after checking that the first steps agree."""
-    for sizes, batch in CASES:
+    for sizes, batch in LARGE if OPTIONS.large else CASES:
         steps: dict[str, Step] = {}
         for name, make in PEERS.items():
             try:
@@ -185,7 +223,8 @@ def main(rounds: int = 12, seconds: float = 0.05) -> None:
                     count += 1
                 times[name].append((time.perf_counter() - start) / count * 1e6)
         best, middle = min(times["pullback"]), float(np.median(times["pullback"]))
-        print(f"\nSGD step of {list(sizes)}, batch {batch}, float32, {THREADS} thread(s), us")
+        kind = "Adam" if OPTIONS.adam else "SGD"
+        print(f"\n{kind} step of {list(sizes)}, batch {batch}, float32, {THREADS} thread(s), us")
         for name, found in times.items():
             low, median = min(found), float(np.median(found))
             print(
