@@ -54,37 +54,6 @@ def test_a_scale_moves_to_the_smaller_factor_of_a_product_if_that_is_computed_fo
     assert body(simple) == ["c = a @ b", "d = 0.1 * c", "return d"]
 
 
-def test_slopes_of_parts_are_put_one_after_the_other():
-    def f(x):
-        i, f, g, o = np.split(x, 4, axis=1)
-        return np.sum(np.sin(i) * f + np.cos(g) * np.exp(o))
-
-    x = np.random.default_rng(0).normal(size=(3, 8))
-    graph = pb.trace(pb.grad(f), x)
-    simple = pb.simplify(graph)
-    names = [node.op.name for node in simple.nodes if node.op is not None]
-    assert names.count("concatenate") == 1
-    assert "scatter_add" not in names
-    np.testing.assert_allclose(simple(x), graph(x), rtol=1e-14)
-
-
-@pytest.mark.parametrize(
-    "parts",
-    [
-        lambda x: np.sum(np.sin(x[:2])) + np.sum(x[1:] ** 2),  # they overlap
-        lambda x: np.sum(np.sin(x[:1])) + np.sum(x[2:] ** 2),  # with a gap
-        lambda x: np.sum(np.sin(x[:2])) + np.sum(x[:, 2:] ** 2),  # along other axes
-        lambda x: np.sum(np.sin(x[::2])) + np.sum(x[1::2] ** 2),  # by steps
-        lambda x: np.sum(np.sin(x[1:2])) + np.sum(x[2:3] ** 2) + np.sum(x[0]),
-        lambda x: np.sum(np.sin(x[:0])) + np.sum(x[0:3] ** 2) + np.sum(x[3:] ** 3),
-    ],
-)
-def test_slopes_of_other_parts_are_added_as_they_are(parts):
-    x = np.random.default_rng(0).normal(size=(4, 4))
-    graph = pb.trace(pb.grad(parts), x)
-    np.testing.assert_allclose(pb.simplify(graph)(x), graph(x), rtol=1e-14)
-
-
 def test_a_product_that_is_used_twice_is_computed_once():
     def f(a, b):
         product = a @ b

@@ -11,7 +11,7 @@ from pullback.core.graph import Node
 from pullback.native.loops import Affine, Buffer, Kernel, Load, Store, affine
 from pullback.native.prepare import prepare
 from pullback.native.steps import Block, Choice, Loop
-from pullback.passes import reroll
+from pullback.passes import optimise
 
 if TYPE_CHECKING:
     from pullback.core.graph import Graph
@@ -77,7 +77,7 @@ def _memories(lowering: Lowering, nodes: Any) -> list[Buffer]:
 
 def _body(lowering: Lowering, graph: Graph, fixed: list[Buffer], carries: int) -> Block | None:
     """Return a graph as a block, its first arguments known; None if NumPy would have to help."""
-    graph = reroll(graph)
+    graph = optimise(graph)
     lowered = lowering.inner(graph, dict(zip(graph.arguments, fixed, strict=False)))
     if lowered.fallbacks:
         return None

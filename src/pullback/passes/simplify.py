@@ -15,7 +15,6 @@ import numpy as np
 from pullback.core.aval import aval_of
 from pullback.core.graph import Graph, Node
 from pullback.core.op import OPS
-from pullback.ops.index import Template
 
 Rule = Callable[["Builder", Node], Node | None]
 
@@ -219,44 +218,7 @@ def same_shape(build: Builder, node: Node) -> Node | None:
     return None
 
 
-def adjacent_regions(build: Builder, node: Node) -> Node | None:
-    """Zeros but for a at [:n], plus zeros but for b at [n:] -> a and b one after the other."""
-    regions = [region for i in node.inputs if (region := _region(i)) is not None]
-    if len(regions) < 2 or any(i.aval != node.aval for i in node.inputs):
-        return None
-    (axis, start, a), (other_axis, middle, b) = sorted(regions, key=lambda r: r[:2])
-    if axis != other_axis or start + a.shape[axis] != middle or start == middle:
-        return None
-    parts: list[Node] = []
-    for x in (a, b):
-        parts += x.inputs if x.op is OPS["concatenate"] and x.params["axis"] == axis else (x,)
-    whole = build.make("concatenate", *parts, axis=axis)
-    if whole.shape == node.shape:
-        return whole
-    cut = slice(start, start + whole.shape[axis])
-    index = Template(tuple(cut if k == axis else slice(None) for k in range(node.aval.ndim)))
-    return build.make("scatter_add", whole, shape=node.shape, index=index)
-
-
-def _region(node: Node) -> tuple[int, int, Node] | None:
-    """Return (axis, start, x) where `node` is 0 but for x, from `start` on along one axis."""
-    if node.op is not OPS["scatter_add"] or len(node.inputs) > 1:
-        return None
-    shape, parts = node.shape, node.params["index"].parts
-    if not all(part is Ellipsis or isinstance(part, slice) for part in parts):
-        return None
-    at = parts.index(Ellipsis) if Ellipsis in parts else len(parts)
-    missing = len(shape) - len(parts) + (Ellipsis in parts)
-    slices = [*parts[:at], *[slice(None)] * missing, *parts[at + 1 :]]
-    spans = [part.indices(n) for part, n in zip(slices, shape, strict=True)]
-    cut = [k for k, (span, n) in enumerate(zip(spans, shape, strict=True)) if span != (0, n, 1)]
-    if len(cut) != 1 or spans[cut[0]][2] != 1:
-        return None
-    return cut[0], spans[cut[0]][0], node.inputs[0]
-
-
 RULES: dict[str, tuple[Rule, ...]] = {
-    "add": (adjacent_regions,),
     "chain_product": (plain_product,),
     "multiply": (multiply_constants, scale_smaller_factor),
     "divide": (divide_by_number,),
