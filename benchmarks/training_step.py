@@ -61,7 +61,7 @@ def moments(weights: Weights) -> Any:
     if not OPTIONS.adam:
         return ()
     zeros = [np.zeros_like(w) for w in weights]
-    return np.float32(0), zeros, [z.copy() for z in zeros]
+    return np.zeros(1, np.float32), zeros, [z.copy() for z in zeros]
 
 
 def updated(weights: Weights, slopes: Weights, memory: Any, xp: Any = np) -> tuple[Weights, Any]:
