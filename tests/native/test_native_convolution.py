@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 import pullback as pb
 from pullback import nn, random
+from pullback.native.contraction import best_tile
 from pullback.native.program import NativeProgram
+from pullback.native.steps import Contraction
 from pullback.nn import functional
 from pullback.nn.blocks import resnet_block
 
@@ -65,6 +67,35 @@ def test_convolutions_with_all_options(axes, samples, groups, channels, dtype):
         )
 
     same(*with_slopes(conv, [x, w]), 1e-12 if dtype == "f8" else 2e-5)
+
+
+@pytest.mark.parametrize("channels", [(1, 6), (6, 16), (20, 40), (64, 64)])
+def test_shares_of_a_convolution_make_the_whole(channels):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(5, 30, 33, channels[0])).astype(np.float32)
+    w = rng.normal(size=(3, 3, *channels)).astype(np.float32)
+    function, arrays = with_slopes(lambda x, w: functional.conv(x, w, padding=1), [x, w])
+    alone, shared = (pb.compile(function, threads=n)(*arrays) for n in (1, 3))
+    for a, b in zip(alone, shared, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("lengths", [(1,), (13,), (32, 32), (5, 30), (28, 28)])
+@pytest.mark.parametrize("vectors", [1, 2, 4, 9])
+@pytest.mark.parametrize("registers", [15, 30])
+def test_tiles_of_windows_fit_into_the_registers(lengths, vectors, registers):
+    tile, wide = best_tile(lengths, vectors, registers)
+    assert all(1 <= t <= n for t, n in zip(tile, lengths, strict=True))
+    assert np.prod(tile) * wide + wide + 1 <= registers
+
+
+def test_what_reads_a_convolution_is_done_in_its_tiles():
+    rng = np.random.default_rng(0)
+    x, w, bias = rng.normal(size=(2, 9, 9, 5)), rng.normal(size=(3, 3, 5, 7)), rng.normal(size=7)
+    layer = lambda x, w, bias: np.maximum(functional.conv(x, w, bias), 0)  # noqa: E731
+    compiled = pb.compile(layer)
+    np.testing.assert_allclose(compiled(x, w, bias), layer(x, w, bias), atol=1e-12)
+    assert [type(s) for s in compiled._last.steps] == [Contraction]
 
 
 @settings(max_examples=60)

@@ -206,7 +206,7 @@ def best_tile(
     """Return the tile that covers loops of these lengths, by so many vectors, the soonest.
 
     >>> best_tile((32, 32), 4, 30)
-    ((1, 8), 3)
+    ((1, 13), 2)
     """
 
     def time(shape: tuple[tuple[int, ...], int]) -> float:
