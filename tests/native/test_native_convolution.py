@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from processors import restrict
 
 import pullback as pb
 from pullback import nn, random
@@ -78,6 +79,14 @@ def test_shares_of_a_convolution_make_the_whole(channels):
     alone, shared = (pb.compile(function, threads=n)(*arrays) for n in (1, 3))
     for a, b in zip(alone, shared, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("level", ["generic", "x86-64-v3"])
+def test_convolutions_on_processors_that_can_do_less(level, monkeypatch):
+    restrict(monkeypatch, level)
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(2, 8, 9, 6)), rng.normal(size=(3, 3, 6, 11))
+    same(*with_slopes(lambda x, w: functional.conv(x, w, padding=1, strides=2), [x, w]))
 
 
 @pytest.mark.parametrize("lengths", [(1,), (13,), (32, 32), (5, 30), (28, 28)])
