@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from pullback.cli.bench import bench
 from pullback.cli.cache import cache
 from pullback.cli.derive import derive
 from pullback.cli.predict import predict
@@ -25,6 +26,7 @@ app.command()(train)
 app.command()(predict)
 app.command()(derive)
 app.command()(cache)
+app.command()(bench)
 app.add_typer(data, name="data")
 
 

@@ -45,3 +45,7 @@ class DivergenceError(PullbackError, ArithmeticError):
 
 class GradientError(PullbackError, AssertionError):
     """A derivative differs from its finite difference."""
+
+
+class ComparisonError(PullbackError, AssertionError):
+    """Libraries that are timed side by side compute different things."""
