@@ -66,6 +66,19 @@ def test_arrays_are_bound_by_machine_code(dtype):
     assert program.exactly((x, np.asfortranarray(x))) is None
 
 
+def test_scalars_are_bound_where_they_lie():
+    for number in (np.float32(1.5), np.int8(-3), np.True_, np.complex128(1 - 2j), np.uint64(7)):
+        compiled = pb.compile(lambda x, y: (x + y, y))
+        results = compiled(X, number)
+        np.testing.assert_array_equal(results[0], X + number)
+        assert results[1] == number
+        assert results[1].dtype == number.dtype
+        ((program, _),) = compiled._programs.values()
+        assert program.exactly((X, number)) is not None
+        assert program.exactly((X, np.array(number))) is not None
+        assert program.exactly((X, np.float16(1))) is None
+
+
 def test_each_signature_is_compiled_once():
     traced = []
 

@@ -20,6 +20,7 @@ from pullback.native.code import Code, Module
 
 TUPLE_ITEMS, OBJECT_TYPE = 24, 8
 DATA, NDIM, DIMENSIONS, DESCRIPTION, FLAGS = 16, 24, 32, 56, 64
+SCALAR = 16
 WANTED_FLAGS = 0x0001 | 0x0100  # C order, aligned
 WRITEABLE = 0x0400
 OVERLAP = -2
@@ -49,10 +50,15 @@ def write(
             known[x] = _load(code, "ptr", "%table", 8 * slot_of(x))
         return known[x]
 
-    for x in (np.ndarray, *[aval.dtype for aval in avals]):
+    scalars = [aval.dtype.type for aval in avals if aval.ndim == 0]
+    for x in (np.ndarray, *[aval.dtype for aval in avals], *scalars):
         address(x)
     for k, aval in enumerate(avals):
         item = _load(code, "ptr", "%arrays", TUPLE_ITEMS + 8 * k)
+        slot = code.let(f"getelementptr inbounds ptr, ptr %table, i64 {first_slot + k}")
+        bound = code.label("bound")
+        if aval.ndim == 0 and aval.dtype.kind in "biufc":
+            _bind_scalar(code, item, address(aval.dtype.type), slot, bound)
         _check(code, "ptr", _load(code, "ptr", item, OBJECT_TYPE), address(np.ndarray))
         _check(code, "ptr", _load(code, "ptr", item, DESCRIPTION), address(aval.dtype))
         _check(code, "i32", _load(code, "i32", item, NDIM), str(aval.ndim))
@@ -63,13 +69,26 @@ def write(
             dimensions = _load(code, "ptr", item, DIMENSIONS)
             for axis, n in enumerate(aval.shape):
                 _check(code, "i64", _load(code, "i64", dimensions, 8 * axis), str(n))
-        slot = code.let(f"getelementptr inbounds ptr, ptr %table, i64 {first_slot + k}")
         code.line(f"store ptr {_load(code, 'ptr', item, DATA)}, ptr {slot}")
+        code.line(f"br label %{bound}")
+        code.begin(bound)
     if donated:
         _check_overlaps(code, avals[:arguments], first_slot, donated)
     code.line("ret i32 0")
     code.begin("misfit")
     code.finish("ret i32 -1")
+
+
+def _bind_scalar(code: Code, item: str, scalar: str, slot: str, bound: str) -> None:
+    """Write the quick way for a scalar of NumPy's, which holds its number itself."""
+    same = code.let(f"icmp eq ptr {_load(code, 'ptr', item, OBJECT_TYPE)}, {scalar}")
+    inside, other = code.label("scalar"), code.label("array")
+    code.line(f"br i1 {same}, label %{inside}, label %{other}")
+    code.begin(inside)
+    number = code.let(f"getelementptr inbounds i8, ptr {item}, i64 {SCALAR}")
+    code.line(f"store ptr {number}, ptr {slot}")
+    code.line(f"br label %{bound}")
+    code.begin(other)
 
 
 def _check_overlaps(
@@ -132,7 +151,7 @@ def supported() -> bool:
     if sys.implementation.name != "cpython" or not getattr(sys, "_is_gil_enabled", lambda: True)():
         return False
     array = np.arange(6.0).reshape(2, 3)
-    pair = (array,)
+    pair, scalar = (array,), np.float64(3)
 
     def word(address: int, kind: Any) -> int:
         return int(kind.from_address(address).value)
@@ -146,5 +165,6 @@ def supported() -> bool:
         and word(item + NDIM, ctypes.c_int32) == 2
         and word(item + DESCRIPTION, ctypes.c_uint64) == id(array.dtype)
         and word(item + FLAGS, ctypes.c_int32) & WANTED_FLAGS == WANTED_FLAGS
+        and word(id(scalar) + SCALAR, ctypes.c_double) == 3
         and [word(dimensions + 8 * k, ctypes.c_int64) for k in range(2)] == [2, 3]
     )

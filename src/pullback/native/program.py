@@ -166,8 +166,10 @@ class _Frame:
             if not converted and misfit != binding.OVERLAP:
                 return None
             arrays = self._converted(leaves) + made
-            for k, array in enumerate(arrays, FIRST):
-                self.table[k] = array.ctypes.data
+            if program.bind is None or program.bind(arrays, self.pointer):
+                self._refuse_overlaps(arrays)
+                for k, array in enumerate(arrays, FIRST):
+                    self.table[k] = array.ctypes.data
         if program.whole is not None:
             program.whole(self.pointer)
             results = [arrays[k] for k in program.places]
@@ -194,19 +196,22 @@ class _Frame:
         """Return arrays as the program needs them; those that fit are the very same."""
         arguments = self.program.graph.arguments
         wanted = [["C", "A", *"W" * (k in self.program.donated)] for k in range(len(arguments))]
-        arrays = tuple(
+        return tuple(
             np.require(x, node.aval.dtype, flags)
             for x, node, flags in zip(leaves, arguments, wanted, strict=True)
         )
+
+    def _refuse_overlaps(self, arrays: Sequence[Any]) -> None:
+        """Raise ConfigError where a donated array lies in the memory of another argument."""
+        arguments = self.program.graph.arguments
         for k in self.program.donated:
-            for j, other in enumerate(arrays):
-                if j != k and np.may_share_memory(arrays[k], other):
+            for j in range(len(arguments)):
+                if j != k and np.may_share_memory(arrays[k], arrays[j]):
                     names = arguments[k].name, arguments[j].name
                     raise ConfigError(
                         f"{self.program.graph.name}: argument {names[0]!r} is donated, so that it "
                         f"is overwritten, but {names[1]!r} lies in the same memory; pass a copy"
                     )
-        return arrays
 
     def _interpret(self, step: Python, held: dict[Buffer, Any]) -> None:
         self._check()  # what NumPy would be given is not what was asked for
