@@ -9,7 +9,11 @@ from pullback.core.op import OPS
 from pullback.native.program import NativeProgram
 from pullback.native.scalar import SCALARS
 
-COUNT = {name: len(next(iter(OPS[name].samples(np.random.default_rng(0))))[0]) for name in SCALARS}
+COUNT = {
+    name: len(next(iter(OPS[name].samples(np.random.default_rng(0))))[0])
+    for name in SCALARS
+    if name in OPS
+}
 EXTREMES = {"maximum", "minimum", "fmax", "fmin"}  # of 0 and -0 either is right
 
 
@@ -31,7 +35,7 @@ def corners(dtype):
 
 
 @pytest.mark.parametrize("dtype", ["f4", "f8", "?", "i1", "i4", "i8", "u1", "u8"])
-@pytest.mark.parametrize("name", sorted(name for name in SCALARS if COUNT[name] < 3))
+@pytest.mark.parametrize("name", sorted(name for name in COUNT if COUNT[name] < 3))
 @pytest.mark.filterwarnings("ignore")
 def test_corner_values_are_those_of_the_interpreter(name, dtype):
     values = corners(dtype)

@@ -9,7 +9,8 @@ from typing import Any
 from pullback.native import blas, team
 from pullback.native.code import Code, Module
 from pullback.native.contraction_writer import ContractionWriter
-from pullback.native.emit import COUNT, KernelWriter, has_gathers, operands
+from pullback.native.emit import COUNT, has_gathers, operands
+from pullback.native.kernel_writer import KernelWriter
 from pullback.native.loops import Buffer, Kernel
 from pullback.native.memory import Plan
 from pullback.native.steps import Block, Call, Choice, Contraction, Loop, Matmul, Step, Tiles

@@ -118,8 +118,11 @@ class Code:
         self.block = label
 
     @contextmanager
-    def loop(self, count: int) -> Iterator[str]:
-        """Write a loop of a known count of 1 or more; the name of its counter is given."""
+    def loop(self, count: int, abreast: int = 0) -> Iterator[str]:
+        """Write a loop of a known count of 1 or more; the name of its counter is given.
+
+        LLVM's vectoriser takes so many vectors `abreast` in a turn; 0 leaves that to it.
+        """
         before, head, done = self.block, self.label("loop"), self.label("done")
         counter, following = f"%i.{head}", f"%n.{head}"
         self.line(f"br label %{head}")
@@ -130,11 +133,21 @@ class Code:
         self._lines.insert(at, f"  {counter} = phi i64 [0, %{before}], [{following}, %{end}]")
         self.line(f"{following} = add nuw nsw i64 {counter}, 1")
         again = self.let(f"icmp ult i64 {following}, {count}")
-        self.line(f"br i1 {again}, label %{head}, label %{done}")
+        self.line(f"br i1 {again}, label %{head}, label %{done}{self._hint(abreast)}")
         self.begin(done)
 
+    def _hint(self, abreast: int) -> str:
+        """Return the mark of a loop whose vectors go side by side."""
+        if not abreast:
+            return ""
+        loop, property_ = 2 * abreast, 2 * abreast + 1
+        self.module.declare(f"!{loop}", f"!{loop} = distinct !{{!{loop}, !{property_}}}")
+        text = f'!{property_} = !{{!"llvm.loop.interleave.count", i32 {abreast}}}'
+        self.module.declare(f"!{property_}", text)
+        return f", !llvm.loop !{loop}"
+
     @contextmanager
-    def span(self, first: str, last: str) -> Iterator[str]:
+    def span(self, first: str, last: str, abreast: int = 0) -> Iterator[str]:
         """Write a loop from `first` to before `last`, which are known when it runs, if at all."""
         before, head, inside, done = self.block, *map(self.label, ("span", "turn", "done"))
         counter, following = f"%i.{head}", f"%n.{head}"
@@ -148,7 +161,7 @@ class Code:
         end = self.block
         self._lines.insert(at, f"  {counter} = phi i64 [{first}, %{before}], [{following}, %{end}]")
         self.line(f"{following} = add nsw i64 {counter}, 1")
-        self.line(f"br label %{head}")
+        self.line(f"br label %{head}{self._hint(abreast)}")
         self.begin(done)
 
     def fold(

@@ -1,16 +1,14 @@
-"""From loops to LLVM: one function per kernel, and one that calls them in order."""
+"""What all functions of loops share: the body of a loop, its operands, reductions."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
 from pullback.core.aval import DType
-from pullback.native.code import Code, Module, number, type_of
+from pullback.native.code import Code, number
 from pullback.native.loops import (
     Affine,
     Apply,
@@ -24,7 +22,6 @@ from pullback.native.loops import (
     Reduce,
     Store,
     loads_of,
-    operations,
 )
 from pullback.native.narrow import is_narrow
 from pullback.native.scalar import INSTRUCTIONS, SCALARS
@@ -32,12 +29,6 @@ from pullback.native.steps import Contraction, Tiles
 
 Operand = tuple[Buffer, int]
 COUNT = np.dtype(np.int64)
-BLOCK = 4096
-"""How many numbers of a float32 sum are added up before they join the others (cf. Higham, "The
-accuracy of floating point summation", 1993)."""
-ROWS, LIGHT = 8, 16
-"""How many rows are added up before their sum joins one in memory, where no more than so many
-expressions make an element: then it is memory that takes the time."""
 START: dict[str, Any] = {
     "sum": 0, "prod": 1, "any": False, "all": True, "max": -np.inf, "min": np.inf,
 }  # fmt: skip
@@ -165,165 +156,6 @@ class BodyWriter:
         return result
 
 
-class KernelWriter(BodyWriter):
-    """Writes one kernel as a function of the pointers to its buffers.
-
-    It falls into `portions` along the loop `split`, and does those from %first to before %last.
-    """
-
-    def __init__(self, module: Module, kernel: Kernel, name: str) -> None:
-        self.kernel = kernel
-        self.split = split_of(kernel)
-        self.portions = 1 if self.split is None else kernel.sizes[self.split]
-        parameters, pointers = signature_of(kernel)
-        # merged with what calls it, all its pointers would have to be told apart again
-        code = Code(module, name, parameters, "internal void", inline="noinline")
-        super().__init__(code, pointers)
-
-    def write(self) -> None:
-        """Write the whole function."""
-        code, sizes = self.code, self.kernel.sizes
-        reduces = [s for s in self.kernel.body if isinstance(s, Reduce)]
-        for s in reduces:
-            if not in_register(s) or 0 in sizes:
-                self._fill(s)
-        if 0 not in sizes:
-            self._level(0, {s: code.variable(s.buffer.part) for s in reduces if in_register(s)})
-        code.finish()
-
-    def _level(self, depth: int, registers: dict[Reduce, str]) -> None:
-        """Write the loops from `depth` on."""
-        sizes = self.kernel.sizes
-        mine = [s for s in registers if len(s.kept) == depth]
-        for s in mine:
-            self._start(s, registers[s])
-        if depth + 2 == len(sizes) and self._adds_rows():
-            self._rows(registers)
-        elif depth + 1 == len(sizes):
-            self._innermost(registers)
-        elif depth < len(sizes):
-            with self._loop(depth) as counter:
-                self.counters.append(counter)
-                self._level(depth + 1, registers)
-                self.counters.pop()
-        else:
-            self._turn(registers)
-        for s in mine:
-            self.put(s.buffer, self.offset(s.offset), self._total(s, registers[s]))
-
-    def _loop(self, depth: int) -> AbstractContextManager[str]:
-        """Write one of the loops; the one that is split between threads turns for a share only."""
-        if depth == self.split:
-            return self.code.span("%first", "%last")
-        return self.code.loop(self.kernel.sizes[depth])
-
-    def _fill(self, s: Reduce) -> None:
-        """Write the beginning of a reduction all over what this share of the portions makes."""
-        if self.split is None:
-            self.fill(s)
-            return
-        code, stride = self.code, s.offset.step(self.split)
-        ends = [code.let(f"mul i64 {end}, {stride}") for end in ("%first", "%last")]
-        with code.span(*ends) as i:
-            self.put(s.buffer, i, start_of(s))
-
-    def _turn(self, registers: dict[Reduce, str]) -> None:
-        """Write the body, once."""
-        self.known, self.offsets = {}, {}
-        for statement in self.kernel.body:
-            if isinstance(statement, Reduce) and statement in registers:
-                self._accumulate(statement, registers[statement])
-            else:
-                self.statement(statement)
-
-    def _adds_rows(self) -> bool:
-        """Whether rows are combined to one in memory, with so little work that memory is slow."""
-        last = len(self.kernel.sizes) - 1
-        reduces = [s for s in self.kernel.body if isinstance(s, Reduce)]
-        return (
-            any(_adds_rows(s, last) for s in reduces)
-            and not any(in_register(s) and len(s.kept) >= last for s in reduces)
-            and operations(self.kernel.body) <= LIGHT
-        )
-
-    def _rows(self, registers: dict[Reduce, str]) -> None:
-        """Write the last two loops, several rows at a time."""
-        code, count = self.code, self.kernel.sizes[-2]
-        parts = {
-            s: code.variable(s.buffer.part) for s in self.kernel.body
-            if isinstance(s, Reduce) and _adds_rows(s, len(self.kernel.sizes) - 1)
-        }  # fmt: skip
-
-        def turns(start: str, rows: int) -> None:
-            with self._loop(len(self.kernel.sizes) - 1) as column:
-                for s, part in parts.items():
-                    self._start(s, part)
-                for k in range(rows):
-                    self.counters += code.let(f"add nuw nsw i64 {start}, {k}"), column
-                    self._turn(registers | parts)
-                    del self.counters[-2:]
-                self.counters += start, column
-                for s, part in parts.items():
-                    self.merge(s.combine, s.buffer, self.offset(s.offset), self._total(s, part))
-                del self.counters[-2:]
-
-        groups, rest = divmod(count, ROWS)
-        if groups:
-            with code.loop(groups) as group:
-                turns(code.let(f"mul nuw nsw i64 {group}, {ROWS}"), ROWS)
-        if rest:
-            turns(str(groups * ROWS), rest)
-
-    def _innermost(self, registers: dict[Reduce, str]) -> None:
-        """Write the last loop; what it adds to a long sum is summed up apart, in blocks."""
-        code, sizes = self.code, self.kernel.sizes
-        parts = {
-            s: code.variable(s.buffer.part)
-            for s in registers
-            if s.combine == "sum" and s.buffer.part == np.float32
-            and math.prod(sizes[len(s.kept) :]) > BLOCK and len(s.kept) < len(sizes)
-        }  # fmt: skip
-
-        def turn(counter: str) -> None:
-            self.counters.append(counter)
-            self._level(len(sizes), registers | parts)
-            self.counters.pop()
-
-        def turns(start: str, count: int) -> None:
-            for s, part in parts.items():
-                self._start(s, part)
-            with code.loop(count) as counter:
-                turn(code.let(f"add nuw nsw i64 {start}, {counter}"))
-            for s, part in parts.items():
-                self._combine(s, registers[s], self._total(s, part))
-
-        if not parts:
-            with self._loop(len(sizes) - 1) as counter:
-                turn(counter)
-            return
-        blocks, rest = divmod(sizes[-1], BLOCK)
-        if blocks:
-            with code.loop(blocks) as block:
-                turns(code.let(f"mul nuw nsw i64 {block}, {BLOCK}"), BLOCK)
-        if rest:
-            turns(str(blocks * BLOCK), rest)
-
-    def _accumulate(self, s: Reduce, register: str) -> None:
-        value = self.code.cast(self.value(s.value), s.value.dtype, s.buffer.part)
-        self._combine(s, register, value)
-
-    def _combine(self, s: Reduce, register: str, value: str) -> None:
-        dtype = s.buffer.part
-        total = combine(self.code, s.combine, dtype, self._total(s, register), value)
-        self.code.line(f"store {type_of(dtype)} {total}, ptr {register}")
-
-    def _start(self, s: Reduce, register: str) -> None:
-        self.code.line(f"store {type_of(s.buffer.part)} {start_of(s)}, ptr {register}")
-
-    def _total(self, s: Reduce, register: str) -> str:
-        return self.code.let(f"load {type_of(s.buffer.part)}, ptr {register}")
-
-
 def has_gathers(body: Sequence[Store | Reduce]) -> bool:
     """Whether any place in the statements is computed, and so checked."""
     return any(getattr(s, "gathers", ()) or any(load.gathers for load in loads_of(s)) for s in body)
@@ -357,52 +189,9 @@ def signature_of(step: Kernel | Tiles | Contraction) -> tuple[str, dict[Operand,
     return ", ".join(parameters), pointers
 
 
-def split_of(kernel: Kernel) -> int | None:
-    """Return the outermost loop whose turns are independent of each other, if there is one."""
-    if 0 in kernel.sizes:
-        return None  # results may still have to be filled
-    for loop, count in enumerate(kernel.sizes):
-        if count > 1 and all(_is_split(s, loop) for s in kernel.body) and _apart(kernel, loop):
-            return loop
-    return None
-
-
-def _apart(kernel: Kernel, loop: int) -> bool:
-    """Whether no turn of `loop` reads what another one writes."""
-    for buffer in kernel.written():
-        here = [load for s in kernel.body for load in loads_of(s) if load.buffer is buffer]
-        places = {x.offset for x in [*here, *kernel.body] if x.buffer is buffer}
-        if any(load.gathers for load in here):
-            return False
-        steps = {p.step(loop) for p in places}
-        ends = [e for p in places for e in _range(p, kernel.sizes, loop)]
-        if here and len(places) > 1 and (len(steps) > 1 or max(ends) - min(ends) >= min(steps)):
-            return False
-    return True
-
-
-def _range(place: Affine, sizes: Sequence[int], fixed: int) -> tuple[int, int]:
-    """Return the first and the last number of a place while the loop `fixed` is at 0."""
-    ways = [step * (sizes[loop] - 1) for loop, step in place.terms if loop != fixed]
-    return place.const + sum(min(w, 0) for w in ways), place.const + sum(max(w, 0) for w in ways)
-
-
-def _is_split(s: Store | Reduce, loop: int) -> bool:
-    if not s.offset.step(loop):
-        return False
-    if isinstance(s, Store):
-        return not s.add and not s.gathers
-    return in_register(s) or s.kept[0] == loop  # so that a share of it lies together
-
-
 def in_register(s: Reduce) -> bool:
     """Whether all loops that count in the result are outside of those that are combined."""
     return s.kept == tuple(range(len(s.kept)))
-
-
-def _adds_rows(s: Reduce, last: int) -> bool:
-    """Whether the loop around the last one is combined, and the last one is not."""
-    return last in s.kept and last - 1 not in s.kept
 
 
 def start_of(s: Reduce) -> str:
