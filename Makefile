@@ -52,7 +52,8 @@ format: $(VENV)/.$(EXTRAS)
 
 bench: $(VENV)/.$(EXTRAS)
 	$(BIN)/python benchmarks/eager_overhead.py
-	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python -m pullback.cli.main bench
+	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/compile_latency.py
 	$(BIN)/python benchmarks/sparse_jacobian.py
 	$(BIN)/python benchmarks/memory_budget.py

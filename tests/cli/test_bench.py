@@ -164,7 +164,7 @@ def test_unknown_tasks_are_refused_with_the_known_ones(tmp_path):
     said = command("gtp", cwd=tmp_path, check=2)
     assert "got 'gtp'" in said
     assert "lstm, gpt" in said
-    assert not (tmp_path / "bench").exists()
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_list_names_every_task(tmp_path):

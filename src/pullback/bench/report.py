@@ -11,12 +11,12 @@ from pullback.bench import OURS, Comparison
 from pullback.train.files import write_atomically
 
 COLOURS = {
-    OURS: "#2b6cb0",
     "NumPy by hand": "#718096",
     "torch eager": "#dd6b20",
     "torch.compile": "#f6ad55",
     "jax.jit": "#38a169",
 }
+OTHER = "#805ad5"
 HEADER = ("task", "peer", "minimum", "median", "ratio", "gradient over value", "left out")
 
 
@@ -39,33 +39,33 @@ def draw(found: Sequence[Comparison], path: Path, title: str) -> None:
     """Draw a bar for each peer of each task, as long as its time over ours; write a PNG."""
     from matplotlib.figure import Figure
 
-    bars = sum(len(comparison.timings) for comparison in found)
-    height = 1.2 + 0.24 * bars + 0.2 * len(found)
-    figure = Figure(figsize=(8, height), dpi=130, layout="constrained")
+    peers = [[peer for peer in c.timings if peer != OURS] for c in found]
+    rows = sum(max(1, len(names)) for names in peers)
+    figure = Figure(figsize=(7.5, 1.6 + 0.17 * rows + 0.13 * len(found)), dpi=130)
+    figure.set_layout_engine("constrained")
     axis = figure.subplots()
     place, middles, named = 0.0, [], set()
-    for comparison in found:
-        count = len(comparison.timings)
+    for comparison, names in zip(found, peers, strict=True):
+        count = max(1, len(names))
         middles.append(place + (count - 1) / 2)
-        for peer in comparison.timings:
-            ratio = comparison.ratio(peer)
-            label = "" if peer in named else peer
-            axis.barh(place, ratio, 0.86, color=COLOURS.get(peer, "#805ad5"), label=label)
+        for i, peer in enumerate(names):
+            ratio, label = comparison.ratio(peer), "" if peer in named else peer
+            colour = COLOURS.get(peer, OTHER)
+            axis.barh(place + i, ratio, 0.86, color=colour, label=label)
             axis.annotate(
-                f"{ratio:.2f}", (ratio, place), (3, 0),
+                f"{ratio:.2f}", (max(ratio, 1), place + i), (3, 0),
                 textcoords="offset points", va="center", fontsize=7,
             )  # fmt: skip
             named.add(peer)
-            place += 1
-        place += 0.8
-    axis.set_yticks(middles, [comparison.task for comparison in found], fontsize=9)
-    axis.set_ylim(place - 0.8, -0.8)
-    axis.axvline(1, color="black", linewidth=0.8)
+        place += count + 0.7
+    axis.set_yticks(middles, [comparison.task for comparison in found], fontsize=8)
+    axis.set_ylim(place - 0.9, -0.8)
+    axis.axvline(1, color="black", linewidth=0.8, label=OURS)
     axis.margins(x=0.08)
     axis.set_xlabel("time of a call over that of pullback (longer is slower)")
-    axis.set_title(title, fontsize=11)
+    axis.set_title(title, fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=8, loc="best")
+    figure.legend(loc="outside upper center", ncols=len(named) + 1, frameon=False, fontsize=8)
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     write_atomically(path, picture.getvalue())

@@ -26,7 +26,7 @@ def bench(
     threads: Annotated[int, typer.Option(min=1, help="Threads for every library.")] = 1,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds, of which the fastest counts.")] = 10,
     out: Annotated[Path, typer.Option(help="Folder for results.csv and bench.png.")] = Path(
-        "bench"
+        "runs/bench"
     ),
     show: Annotated[bool, typer.Option("--list", help="Name the tasks, and end.")] = False,
 ) -> None:
