@@ -13,14 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core.aval import Aval, DType, result_type
+from pullback.core.aval import Aval
 from pullback.core.graph import Graph, Node
 from pullback.native import complexes, control, fourier, library, linalg, places, products
 from pullback.native.fuse import joined
+from pullback.native.kinds import (
+    REDUCTIONS,
+    is_expression,
+    is_native,
+    is_reduction,
+    own_cost,
+    working_dtype,
+)
 from pullback.native.loops import (
     Apply,
     Buffer,
-    Combine,
     Expr,
     Kernel,
     Parts,
@@ -35,12 +42,8 @@ from pullback.native.loops import (
     stores,
 )
 from pullback.native.narrow import SINGLE, is_narrow
-from pullback.native.scalar import CHEAP, COMPARISONS, SCALARS, takes
 from pullback.native.steps import Python, Step
 
-REDUCTIONS: dict[str, Combine] = {
-    "sum": "sum", "prod": "prod", "max": "max", "min": "min", "all": "all", "any": "any",
-}  # fmt: skip
 INLINE_COST = 3
 """How much arithmetic may be done again, rather than stored and read."""
 
@@ -146,7 +149,7 @@ class Lowering:
             depth[node] = 1 + max((depth[i] for i in inside), default=0)
             if depth[node] > MOST_DEPTH:
                 stored.add(node)
-            self.cost[node] = sum(self.cost[i] for i in inside) + _own_cost(node)
+            self.cost[node] = sum(self.cost[i] for i in inside) + own_cost(node)
             repeated = self.uses.get(node, 0) > 1 or self._is_stretched(node)
             if repeated and self.cost[node] > INLINE_COST:
                 stored.add(node)
@@ -157,7 +160,7 @@ class Lowering:
         assert node.op is not None
         if node.op.name in REDUCTIONS and is_reduction(node):
             return ()
-        if _is_native(node) and products.is_native(node):
+        if is_native(node) and products.is_native(node):
             return products.sources(node)
         return () if _by_library(node) else node.inputs
 
@@ -217,8 +220,8 @@ class Lowering:
             return self._gathered(node, place)
         args = [self.parts(i, places.broadcast(place, i.shape)) for i in node.inputs]
         if complexes.concerns(node):
-            return complexes.parts_of(node, _working(node), args)
-        return (Apply(op.name, tuple(arg[0] for arg in args), _working(node), node.dtype),)
+            return complexes.parts_of(node, working_dtype(node), args)
+        return (Apply(op.name, tuple(arg[0] for arg in args), working_dtype(node), node.dtype),)
 
     def _gathered(self, node: Node, place: Place) -> Parts:
         source, *indices = node.inputs
@@ -265,7 +268,7 @@ class Lowering:
                 self._fall_back(node, unit)
         elif is_reduction(node):
             self._reduce(node, unit)
-        elif _is_native(node) and products.is_native(node):
+        elif is_native(node) and products.is_native(node):
             products.LOWERINGS[name](self, node, unit)
         elif is_expression(node):
             unit.sizes, unit.pointwise, unit.fusible = node.shape, True, True
@@ -344,79 +347,12 @@ class Lowering:
         unit.steps = [Python(node, outs, tuple(inputs))]
 
 
-def _own_cost(node: Node) -> int:
-    """Return what computing an element again costs, beside its inputs; views cost nothing."""
-    assert node.op is not None
-    if node.op.name in CHEAP:
-        return 1
-    return 8 * (node.op.name in SCALARS or places.needs_memory(node))
-
-
 def _only_names(node: Node) -> bool:
     """Whether nothing is computed: `node` names one of several values, or the rows of an array."""
     assert node.op is not None
     return node.op.name == "unstack" or (node.op.name == "item" and not places.is_row(node))
 
 
-def is_expression(node: Node) -> bool:
-    """Whether readers may take in `node` as an expression, with no memory of its own."""
-    if places.is_row(node):
-        return library.knows(node.dtype)
-    if node.op is None or not _is_native(node):
-        return False
-    name = node.op.name
-    if complexes.concerns(node) and name not in places.VIEWS and name != "getitem":
-        return name in complexes.PARTS
-    if name in SCALARS:
-        return takes(name, _working(node)) and not _rounds(node)
-    return name in places.VIEWS or name == "getitem"
-
-
 def _by_library(node: Node) -> Callable[[Any, Node, Any], None] | None:
     """Return what lowers `node` to calls of a library's loops, if there are any for it."""
     return linalg.lowering_of(node) or fourier.lowering_of(node) or library.lowering_of(node)
-
-
-def is_reduction(node: Node) -> bool:
-    """Whether a loop combines the elements of the input of `node`."""
-    if node.op is None or node.op.name not in REDUCTIONS or not _is_native(node):
-        return False
-    return node.op.name == "sum" or node.inputs[0].dtype.kind != "c"
-
-
-def _is_native(node: Node) -> bool:
-    avals = [node.aval, *[i.aval for i in node.inputs]]
-    literals = [np.asarray(i.value) for i in node.inputs if i.is_constant and i.aval.weak]
-    return (
-        all(isinstance(a, Aval) and library.knows(a.dtype) for a in avals)
-        # others are Python's, too large for NumPy's
-        and all(library.knows(x.dtype) for x in literals)
-        and places.is_native(node)
-    )
-
-
-def _working(node: Node) -> Any:
-    """Return the dtype that an element-by-element operation computes in."""
-    assert node.op is not None
-    if node.op.name in ("astype", "discrete_astype"):
-        return node.inputs[0].dtype
-    if node.op.name in COMPARISONS:
-        avals = [i.aval for i in node.inputs]
-        if all(a.dtype.kind in "biu" for a in avals):
-            return np.result_type(*[a.dtype for a in avals])  # a Python number may be out of range
-        return _wide(result_type(*avals))
-    return _wide(node.dtype)
-
-
-def _wide(dtype: DType) -> DType:
-    """Return the dtype to compute in for results of `dtype`."""
-    return SINGLE if is_narrow(dtype) else dtype
-
-
-def _rounds(node: Node) -> bool:
-    """Whether the working dtype cannot hold the integers compared: uint64 with signed ones."""
-    return (
-        node.dtype.kind == "b"
-        and _working(node).kind == "f"
-        and all(i.dtype.kind in "biu" for i in node.inputs)
-    )
