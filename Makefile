@@ -53,6 +53,7 @@ format: $(VENV)/.$(EXTRAS)
 bench: $(VENV)/.$(EXTRAS)
 	$(BIN)/python benchmarks/eager_overhead.py
 	$(BIN)/python -m pullback.cli.main bench
+	$(BIN)/python benchmarks/elementwise.py
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/compile_latency.py
 	$(BIN)/python benchmarks/sparse_jacobian.py
