@@ -13,7 +13,7 @@ def tasks() -> dict[str, Task]:
     >>> "gpt" in tasks()
     True
     """
-    from pullback.bench import networks, science, sequences
+    from pullback.bench import convolutions, networks, science, sequences
 
-    modules = (networks, sequences, science)
+    modules = (networks, convolutions, sequences, science)
     return {task.name: task for module in modules for task in module.TASKS}

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 import pullback as pb
+from pullback.bench.steps import RATE as SGD_RATE
+from pullback.bench.steps import continued, torch_step_of
 from pullback.bench.timing import OURS, Run, Task
 
 SIZES = (
@@ -17,7 +19,6 @@ SIZES = (
     ((784, 512, 512, 10), 128),
     ((1024, 4096, 4096, 1024), 512),
 )
-SGD_RATE = 0.01
 RATE, BETA1, BETA2, EPS = 1e-3, 0.9, 0.999, 1e-8
 Rule = Literal["sgd", "adam"]
 Weights = list[Any]
@@ -47,19 +48,13 @@ def ours(rule: Rule, weights: Weights, x: Any, t: Any) -> Run:
     def loss(weights: Weights, x: Any, t: Any) -> Any:
         return pb.nn.losses.softmax_cross_entropy(logits(weights, x), t)
 
-    def step(weights: Weights, state: Any, x: Any, t: Any) -> Any:
+    def step(kept: Any, x: Any, t: Any) -> Any:
+        weights, state = kept
         value, slopes = pb.value_and_grad(loss)(weights, x, t)
-        return *optimizer.update(slopes, state, weights), value
+        return optimizer.update(slopes, state, weights), value
 
-    fast = pb.compile(step, donate_argnums=(0, 1))
-    state = optimizer.init(weights)
-
-    def run() -> Any:
-        nonlocal weights, state
-        weights, state, value = fast(weights, state, x, t)
-        return value
-
-    return run
+    fast = pb.compile(step, donate_argnums=0)
+    return continued(fast, (weights, optimizer.init(weights)), x, t)
 
 
 def by_hand(rule: Rule, weights: Weights, x: Any, t: Any) -> Run:
@@ -126,16 +121,7 @@ def with_torch(rule: Rule, weights: Weights, x: Any, t: Any, *, compiled: bool =
         outputs = torch.addmm(parameters[-1], h, parameters[-2])
         return torch.nn.functional.cross_entropy(outputs, labels)
 
-    function = torch.compile(loss) if compiled else loss
-
-    def run() -> Any:
-        optimizer.zero_grad(set_to_none=True)
-        value = function()
-        value.backward()
-        optimizer.step()
-        return value.item()
-
-    return run
+    return torch_step_of(optimizer, torch.compile(loss) if compiled else loss)
 
 
 def with_jax(rule: Rule, weights: Weights, x: Any, t: Any) -> Run:
@@ -166,20 +152,15 @@ def with_jax(rule: Rule, weights: Weights, x: Any, t: Any) -> Run:
 
     update = descend if rule == "sgd" else adam
 
-    def step(weights: Weights, state: Any, x: Any, t: Any) -> Any:
+    def step(kept: Any, x: Any, t: Any) -> Any:
+        weights, state = kept
         value, slopes = jax.value_and_grad(loss)(weights, x, t)
-        return *update(weights, slopes, state), value
+        return update(weights, slopes, state), value
 
-    fast = jax.jit(step, donate_argnums=(0, 1))
-    kept, inputs, labels = [jnp.asarray(w) for w in weights], jnp.asarray(x), jnp.asarray(t)
-    state: Any = ([jnp.zeros_like(w) for w in kept], [jnp.zeros_like(w) for w in kept], 0.0)
-
-    def run() -> Any:
-        nonlocal kept, state
-        kept, state, value = fast(kept, state, inputs, labels)
-        return float(value)
-
-    return run
+    begin = [jnp.asarray(w) for w in weights]
+    state: Any = ([jnp.zeros_like(w) for w in begin], [jnp.zeros_like(w) for w in begin], 0.0)
+    fast = jax.jit(step, donate_argnums=0)
+    return continued(fast, (begin, state), jnp.asarray(x), jnp.asarray(t))
 
 
 PEERS = {

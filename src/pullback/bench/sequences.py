@@ -2,50 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import pullback as pb
+from pullback.bench.steps import RATE, step_of, torch_step_of
 from pullback.bench.timing import OURS, Run, Task
 
-RATE = 0.01
 BATCH, TIME, UNITS, LAYERS = 32, 100, 128, 2
 TEXTS, CONTEXT, VOCABULARY, BLOCKS, HEADS = 16, 128, 65, 4, 4
-
-
-def step_of(model: Any, loss: Callable[..., Any], x: Any, t: Any) -> Run:
-    """Return an SGD step by pb.compile, the model donated."""
-
-    def step(model: Any, x: Any, t: Any) -> Any:
-        value, slopes = pb.value_and_grad(lambda model: loss(model(x), t))(model)
-        return pb.tree.map(lambda w, g: w - RATE * g, model, slopes), value
-
-    fast = pb.compile(step, donate_argnums=0)
-
-    def run() -> Any:
-        nonlocal model
-        model, value = fast(model, x, t)
-        return value
-
-    return run
-
-
-def torch_step_of(parameters: Any, loss: Callable[[], Any]) -> Run:
-    """Return an SGD step by PyTorch."""
-    import torch
-
-    optimizer = torch.optim.SGD(parameters, RATE)
-
-    def run() -> Any:
-        optimizer.zero_grad(set_to_none=True)
-        value = loss()
-        value.backward()
-        optimizer.step()
-        return value.item()
-
-    return run
 
 
 def make_lstm() -> tuple[Any, Any, Any]:
@@ -57,8 +23,8 @@ def make_lstm() -> tuple[Any, Any, Any]:
 
 def lstm() -> Run:
     """Return a step of our LSTM."""
-    model, x, t = make_lstm()
-    return step_of(model, pb.nn.losses.mean_squared_error, x, t)
+    loss = pb.nn.losses.mean_squared_error
+    return step_of(lambda model, x, t: loss(model(x), t), *make_lstm())
 
 
 def torch_lstm() -> Run:
@@ -75,9 +41,8 @@ def torch_lstm() -> Run:
         getattr(peer, f"bias_hh_l{i}").requires_grad = False
     inputs, targets = torch.tensor(x), torch.tensor(t)
     loss = torch.nn.functional.mse_loss
-    return torch_step_of(
-        [p for p in peer.parameters() if p.requires_grad], lambda: loss(peer(inputs)[0], targets)
-    )
+    moving = [p for p in peer.parameters() if p.requires_grad]
+    return torch_step_of(torch.optim.SGD(moving, RATE), lambda: loss(peer(inputs)[0], targets))
 
 
 def make_gpt() -> tuple[Any, Any, Any]:
@@ -89,8 +54,8 @@ def make_gpt() -> tuple[Any, Any, Any]:
 
 def gpt() -> Run:
     """Return a step of our GPT."""
-    model, x, t = make_gpt()
-    return step_of(model, pb.nn.losses.softmax_cross_entropy, x, t)
+    loss = pb.nn.losses.softmax_cross_entropy
+    return step_of(lambda model, x, t: loss(model(x), t), *make_gpt())
 
 
 def torch_gpt() -> Run:
@@ -130,7 +95,7 @@ def torch_gpt() -> Run:
         outputs = linear(head, norm(last, x))
         return functional.cross_entropy(outputs.flatten(0, 1), labels)
 
-    return torch_step_of(parameters, loss)
+    return torch_step_of(torch.optim.SGD(parameters, RATE), loss)
 
 
 TASKS = (

@@ -1,34 +1,17 @@
-"""Convolutional networks: pullback compiled, and the peers that are installed.
-
-A step of LeNet-5 by SGD, batch 64, and the value and both slopes of a convolution of 3 x 3 from 64
-to 64 channels on 32 x 32 images, batch 32. Same data, float32, one process; the rounds are
-interleaved, so that a noisy machine is noisy for all. Ratios are the peer's time over ours, by the
-best and the median round.
-
-    OMP_NUM_THREADS=1 python benchmarks/convolution.py
-"""
+"""Convolutional networks: a step of LeNet-5, and one convolution with both of its slopes."""
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable
 from typing import Any
 
-THREADS = int(os.environ.setdefault("OMP_NUM_THREADS", "1"))
-os.environ["OPENBLAS_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(THREADS)
-os.environ["XLA_FLAGS"] = (
-    f"--xla_cpu_multi_thread_eigen={'true' if THREADS > 1 else 'false'} "
-    f"intra_op_parallelism_threads={THREADS}"
-)
+import numpy as np
 
-import numpy as np  # noqa: E402  the threads are counted when NumPy starts
+import pullback as pb
+from pullback.bench.steps import RATE, continued, step_of, torch_step_of
+from pullback.bench.timing import OURS, Run, Task
+from pullback.nn import functional
 
-import pullback as pb  # noqa: E402
-from pullback.nn import functional  # noqa: E402
-
-RATE = 0.01
-Step = Callable[[], Any]
 CONVOLUTIONS, DENSE = ((5, 1, 6), (5, 6, 16)), ((400, 120), (120, 84), (84, 10))
 """LeNet-5: LeCun et al., "Gradient-based learning applied to document recognition", 1998."""
 
@@ -55,7 +38,7 @@ def convolution_problem() -> tuple[Any, Any, Any]:
     return x, _drawn(rng, (3, 3, 64, 64), 576), ct
 
 
-def our_lenet() -> Step:
+def our_lenet() -> Run:
     """Return a step by pb.compile."""
 
     def loss(weights: list[Any], x: Any, t: Any) -> Any:
@@ -67,28 +50,14 @@ def our_lenet() -> Step:
             x = np.maximum(x @ weights[k] + weights[k + 1], 0)
         return pb.nn.losses.softmax_cross_entropy(x @ weights[8] + weights[9], t)
 
-    def step(weights: list[Any], x: Any, t: Any) -> Any:
-        value, slopes = pb.value_and_grad(loss)(weights, x, t)
-        return [w - RATE * g for w, g in zip(weights, slopes, strict=True)], value
-
-    fast = pb.compile(step, threads=THREADS)
-    state, x, t = lenet_problem()
-
-    def run() -> Any:
-        nonlocal state
-        state, value = fast(state, x, t)
-        return value
-
-    return run
+    return step_of(loss, *lenet_problem())
 
 
-def torch_lenet(compiled: bool = False, channels_last: bool = False) -> Step:
+def torch_lenet(compiled: bool = False, channels_last: bool = False) -> Run:
     """Return a step by PyTorch, eager or by torch.compile."""
     import torch
 
     nn = torch.nn.functional
-
-    torch.set_num_threads(THREADS)
     weights, x, t = lenet_problem()
     kind = torch.channels_last if channels_last else torch.contiguous_format
     turned = [w.transpose(3, 2, 0, 1) if w.ndim == 4 else w for w in weights]
@@ -105,7 +74,7 @@ def torch_lenet(compiled: bool = False, channels_last: bool = False) -> Step:
     images = torch.tensor(np.ascontiguousarray(x.transpose(0, 3, 1, 2))).contiguous(
         memory_format=kind
     )
-    labels, optimizer = torch.tensor(t), torch.optim.SGD(parameters, lr=RATE)
+    labels = torch.tensor(t)
 
     def loss() -> Any:
         h = images
@@ -117,16 +86,8 @@ def torch_lenet(compiled: bool = False, channels_last: bool = False) -> Step:
             h = torch.relu(torch.addmm(parameters[k + 1], h, parameters[k]))
         return nn.cross_entropy(torch.addmm(parameters[9], h, parameters[8]), labels)
 
-    function = torch.compile(loss) if compiled else loss
-
-    def run() -> Any:
-        optimizer.zero_grad(set_to_none=True)
-        value = function()
-        value.backward()
-        optimizer.step()
-        return value.item()
-
-    return run
+    optimizer = torch.optim.SGD(parameters, RATE)
+    return torch_step_of(optimizer, torch.compile(loss) if compiled else loss)
 
 
 def _by_channels(w: Any, side: int, channels: int) -> Any:
@@ -134,7 +95,7 @@ def _by_channels(w: Any, side: int, channels: int) -> Any:
     return w.reshape(side, side, channels, -1).permute(2, 0, 1, 3).reshape(w.shape).contiguous()
 
 
-def jax_lenet() -> Step:
+def jax_lenet() -> Run:
     """Return a step by jax.jit, the weights donated."""
     import jax
     import jax.numpy as jnp
@@ -156,16 +117,9 @@ def jax_lenet() -> Step:
         value, slopes = jax.value_and_grad(loss)(weights, x, t)
         return [w - RATE * g for w, g in zip(weights, slopes, strict=True)], value
 
-    fast = jax.jit(step, donate_argnums=0)
     weights, *data = lenet_problem()
-    state, x, t = [jnp.asarray(w) for w in weights], *map(jnp.asarray, data)
-
-    def run() -> Any:
-        nonlocal state
-        state, value = fast(state, x, t)
-        return float(value)
-
-    return run
+    begin = [jnp.asarray(w) for w in weights]
+    return continued(jax.jit(step, donate_argnums=0), begin, *map(jnp.asarray, data))
 
 
 def _jax_conv(x: Any, w: Any, padding: int) -> Any:
@@ -175,27 +129,27 @@ def _jax_conv(x: Any, w: Any, padding: int) -> Any:
     return lax.conv_general_dilated(x, w, (1, 1), pairs, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def our_convolution() -> Step:
+def our_convolution() -> Run:
     """Return the value and both slopes by pb.compile."""
     x, w, ct = convolution_problem()
 
-    @pb.compile(threads=THREADS)
     def both(x: Any, w: Any, ct: Any) -> Any:
         value, pull = pb.vjp(lambda x, w: functional.conv(x, w, padding=1), x, w)
         return value, pull(ct)
 
+    fast = pb.compile(both)
+
     def run() -> Any:
-        value, (_, slope) = both(x, w, ct)
+        value, (_, slope) = fast(x, w, ct)
         return value[0, 0, 0, 0] + slope[0, 0, 0, 0]
 
     return run
 
 
-def torch_convolution(compiled: bool = False, channels_last: bool = False) -> Step:
+def torch_convolution(compiled: bool = False, channels_last: bool = False) -> Run:
     """Return the value and both slopes by PyTorch."""
     import torch
 
-    torch.set_num_threads(THREADS)
     kind = torch.channels_last if channels_last else torch.contiguous_format
     problem = zip(convolution_problem(), ((0, 3, 1, 2), (3, 2, 0, 1), (0, 3, 1, 2)), strict=True)
     x, w, ct = (
@@ -218,37 +172,29 @@ def torch_convolution(compiled: bool = False, channels_last: bool = False) -> St
     return run
 
 
-def jax_convolution() -> Step:
+def jax_convolution() -> Run:
     """Return the value and both slopes by jax.jit."""
     import jax
 
-    @jax.jit
     def both(x: Any, w: Any, ct: Any) -> Any:
         value, pull = jax.vjp(lambda x, w: _jax_conv(x, w, 1), x, w)
         return value, pull(ct)
 
+    fast = jax.jit(both)
     x, w, ct = map(jax.numpy.asarray, convolution_problem())
 
     def run() -> Any:
-        value, (slope_x, slope) = both(x, w, ct)
+        value, (slope_x, slope) = fast(x, w, ct)
         slope_x.block_until_ready()
         return float(value[0, 0, 0, 0] + slope[0, 0, 0, 0])
 
     return run
 
 
-CASES: dict[str, tuple[Step | Callable[..., Step], ...]] = {
-    "SGD step of LeNet-5, batch 64": (our_lenet, torch_lenet, jax_lenet),
-    "3 x 3 convolution 64 -> 64, 32 x 32, batch 32, with both slopes": (
-        our_convolution, torch_convolution, jax_convolution,
-    ),
-}  # fmt: skip
-
-
-def peers(ours: Any, torch: Any, jax: Any) -> dict[str, Callable[[], Step]]:
-    """Return what makes the step of each peer."""
+def peers(ours: Callable[[], Run], torch: Callable[..., Run], jax: Callable[[], Run]) -> Any:
+    """Return what builds the function of each peer."""
     return {
-        "pullback": ours,
+        OURS: ours,
         "torch eager": torch,
         "torch channels_last": lambda: torch(channels_last=True),
         "torch.compile": lambda: torch(compiled=True),
@@ -256,38 +202,15 @@ def peers(ours: Any, torch: Any, jax: Any) -> dict[str, Callable[[], Step]]:
     }
 
 
-def main(rounds: int = 12, seconds: float = 0.1) -> None:
-    """Time every case with every peer, after checking that the first steps agree."""
-    for title, makers in CASES.items():
-        steps: dict[str, Step] = {}
-        for name, make in peers(*makers).items():
-            try:
-                steps[name] = make()
-                values = [float(steps[name]()) for _ in range(3)]
-            except Exception as error:  # a peer that is not there, or does not start here
-                print(f"{name}: left out ({type(error).__name__}: {str(error)[:70]})")
-                steps.pop(name, None)
-                continue
-            if name == "pullback":
-                expected = values
-            np.testing.assert_allclose(values, expected, rtol=1e-3, err_msg=name)
-        times: dict[str, list[float]] = {name: [] for name in steps}
-        for _ in range(rounds):
-            for name, step in steps.items():
-                count, start = 0, time.perf_counter()
-                while time.perf_counter() - start < seconds:
-                    step()
-                    count += 1
-                times[name].append((time.perf_counter() - start) / count * 1e3)
-        best, middle = min(times["pullback"]), float(np.median(times["pullback"]))
-        print(f"\n{title}, float32, {THREADS} thread(s), ms")
-        for name, found in times.items():
-            low, median = min(found), float(np.median(found))
-            print(
-                f"{name:20s} min {low:8.3f}  median {median:8.3f}"
-                f"  ratio {low / best:5.2f} / {median / middle:5.2f}"
-            )
-
-
-if __name__ == "__main__":
-    main()
+TASKS = (
+    Task(
+        "lenet",
+        "SGD step of LeNet-5, batch 64, float32",
+        peers(our_lenet, torch_lenet, jax_lenet),
+    ),
+    Task(
+        "convolution",
+        "3 x 3, 64 to 64 channels, 32 x 32, batch 32, with both slopes, float32",
+        peers(our_convolution, torch_convolution, jax_convolution),
+    ),
+)
