@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -163,6 +163,10 @@ class Code:
         self.line(f"{following} = add nsw i64 {counter}, 1")
         self.line(f"br label %{head}{self._hint(abreast)}")
         self.begin(done)
+
+    def turns(self, count: int, shared: bool, abreast: int = 0) -> AbstractContextManager[str]:
+        """Write a loop over all its turns, or where it is `shared`, over %first to before %last."""
+        return self.span("%first", "%last", abreast) if shared else self.loop(count, abreast)
 
     def fold(
         self, count: int, type_: str, start: Sequence[str],

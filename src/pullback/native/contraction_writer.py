@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 
 from pullback.native.code import Code, Module
 from pullback.native.contraction import cut
 from pullback.native.emit import signature_of
 from pullback.native.loops import Affine, Buffer
 from pullback.native.steps import Contraction
-from pullback.native.vectors import VectorWriter, first_lanes, load_vector
+from pullback.native.vectors import VectorWriter, column_masks, load_vector
 
 Span = tuple[str, int]
 """Where the turns of a loop that a tile covers begin, and how many these are."""
@@ -42,32 +42,14 @@ class ContractionWriter(VectorWriter):
                 self.counters.append(nest.enter_context(code.loop(step.summed[0])))
             for loop in range(self.last):
                 if loop not in rows:
-                    turns = self._turns(loop, step.sizes[loop])
+                    turns = code.turns(step.sizes[loop], loop == self.cut.split)
                     self.counters[loop] = nest.enter_context(turns)
             panels = -(-step.sizes[self.last] // self.cut.width)
-            panel = nest.enter_context(self._turns(self.last, panels))
+            panel = nest.enter_context(code.turns(panels, self.last == self.cut.split))
             self.column = code.times(panel, self.cut.width)
-            self.masks = self._masks()
+            self.masks = column_masks(code, step.sizes[self.last], self.cut.width, self.column)
             self._tiles([])
         code.finish()
-
-    def _turns(self, loop: int, count: int) -> AbstractContextManager[str]:
-        """Write a loop over all its turns, or over those that are asked for."""
-        if loop == self.cut.split:
-            return self.code.span("%first", "%last")
-        return self.code.loop(count)
-
-    def _masks(self) -> list[str | None]:
-        """Return, for each vector of a tile, which of its columns there are."""
-        n, lanes = self.step.sizes[self.last], self.cut.lanes
-        starts = range(0, self.cut.width, lanes)
-        if n % self.cut.width == 0:
-            return [None for _ in starts]
-        if n < self.cut.width:
-            return [first_lanes(self.code, n - start) for start in starts]
-        left = self.code.let(f"sub nuw nsw i64 {n}, {self.column}")
-        counts = [self.code.let(f"sub nsw i64 {left}, {start}") for start in starts]
-        return [first_lanes(self.code, count) for count in counts]
 
     def _tiles(self, spans: list[Span]) -> None:
         """Write the loops over the tiles, of which some loops of rows are fixed."""

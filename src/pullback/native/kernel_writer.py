@@ -73,9 +73,7 @@ class KernelWriter(BodyWriter):
         """Write one of the loops; the one that is split between threads turns for a share only."""
         count, last = self.kernel.sizes[depth], depth + 1 == len(self.kernel.sizes)
         abreast = vectors_abreast(self.kernel.body, count) if last else 0
-        if depth == self.split:
-            return self.code.span("%first", "%last", abreast)
-        return self.code.loop(count, abreast)
+        return self.code.turns(count, depth == self.split, abreast)
 
     def _fill(self, s: Reduce) -> None:
         """Write the beginning of a reduction all over what this share of the portions makes."""

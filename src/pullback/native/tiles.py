@@ -8,7 +8,7 @@ matrix multiplication", 2008).
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from pullback.native.code import Code, Module
@@ -19,6 +19,7 @@ from pullback.native.steps import Tiles
 from pullback.native.tiling import tiling
 from pullback.native.vectors import (
     VectorWriter,
+    column_masks,
     first_lanes,
     load_vector,
     store_vector,
@@ -72,7 +73,10 @@ class TilesWriter(VectorWriter):
         if not self.unrolled:
             self.tile = code.room(self.dtype, shape.rows * shape.width)
         with ExitStack() as nest:
-            self.batch = [nest.enter_context(self._pieces(k, n)) for k, n in enumerate(step.batch)]
+            self.batch = [
+                nest.enter_context(code.turns(n, k == shape.split))
+                for k, n in enumerate(step.batch)
+            ]
             self.counters, self.offsets = self.batch, {}
             (a, a_at), (b, b_at) = map(self.base, (step.a, step.b), step.offsets)
             self.a = code.element(self.dtype, a, self.offset(a_at))
@@ -82,15 +86,9 @@ class TilesWriter(VectorWriter):
                 last = code.let(f"add nuw nsw i64 {first}, {shape.together}")
                 if shape.split == self.last - 1:
                     first, last = code.most(first, "%first"), code.least(last, "%last")
-                with self._pieces(self.last, -(-step.n // shape.width)) as j:
+                with code.turns(-(-step.n // shape.width), self.last == shape.split) as j:
                     self._columns(code.times(j, shape.width), first, last)
         code.finish()
-
-    def _pieces(self, loop: int, count: int) -> AbstractContextManager[str]:
-        """Write a loop over all its turns, or over those that are asked for."""
-        if loop == self.tiling.split:
-            return self.code.span("%first", "%last")
-        return self.code.loop(count)
 
     def _begin(self, s: Reduce) -> None:
         """Write the start of a reduction to the part of its buffer that the portions write."""
@@ -112,7 +110,8 @@ class TilesWriter(VectorWriter):
     def _columns(self, column: str, first: str, last: str) -> None:
         """Write the tiles of one panel, from `first` to before `last`."""
         code, step, rows = self.code, self.step, self.tiling.rows
-        self.column, self.masks = column, self._masks(column)
+        self.column = column
+        self.masks = column_masks(code, step.n, self.tiling.width, column)
         if self.copied:
             panel = self._copy_panel()
         elif step.rounded:
@@ -127,18 +126,6 @@ class TilesWriter(VectorWriter):
         if rest:
             with code.span(code.most(first, str(full)), code.least(last, str(full + 1))):
                 self._tile(str(full * rows), rest, panel)
-
-    def _masks(self, column: str) -> list[str | None]:
-        """Return, for each vector of a panel, which of its columns there are."""
-        n, width, lanes = self.step.n, self.tiling.width, self.lanes
-        starts = range(0, width, lanes)
-        if n % width == 0:
-            return [None for _ in starts]
-        if n < width:
-            return [first_lanes(self.code, n - start) for start in starts]
-        left = self.code.let(f"sub nuw nsw i64 {n}, {column}")
-        counts = [self.code.let(f"sub nsw i64 {left}, {start}") for start in starts]
-        return [first_lanes(self.code, count) for count in counts]
 
     def _copy_panel(self) -> Panel:
         """Copy the columns of a panel, so that its rows follow each other."""

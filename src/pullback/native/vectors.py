@@ -142,6 +142,21 @@ def first_lanes(code: Code, count: int | str) -> str | None:
     return code.let(f"icmp slt {code.type(COUNT)} {order}, {code.splat(COUNT, count)}")
 
 
+def column_masks(code: Code, n: int, width: int, column: str) -> list[str | None]:
+    """Return, for each vector of `width` columns from `column` on, which of the n columns it has.
+
+    It is None where these are all.
+    """
+    starts = range(0, width, code.lanes)
+    if n % width == 0:
+        return [None for _ in starts]
+    if n < width:
+        return [first_lanes(code, n - start) for start in starts]
+    left = code.let(f"sub nuw nsw i64 {n}, {column}")
+    counts = [code.let(f"sub nsw i64 {left}, {start}") for start in starts]
+    return [first_lanes(code, count) for count in counts]
+
+
 def _numbers(code: Code, values: Sequence[int]) -> str:
     return f"<{', '.join(f'{type_of(COUNT)} {number(v, COUNT)}' for v in values)}>"
 
