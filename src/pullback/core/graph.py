@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, wraps
 from operator import attrgetter
 from string import ascii_lowercase
@@ -290,15 +290,20 @@ def reachable(arguments: Sequence[Node], results: Sequence[Node]) -> tuple[Node,
 
     That is the order of the user's program, and it has inputs first.
     """
-    found = {*arguments, *results}
-    pending = list(results)
+    others = ancestors(results).difference(arguments)
+    return (*arguments, *sorted(others, key=attrgetter("order")))
+
+
+def ancestors(nodes: Iterable[Node]) -> set[Node]:
+    """Return `nodes` and all that they are computed from."""
+    found = set(nodes)
+    pending = list(found)
     while pending:
         for i in pending.pop().inputs:
             if i not in found:
                 found.add(i)
                 pending.append(i)
-    others = found.difference(arguments)
-    return (*arguments, *sorted(others, key=attrgetter("order")))
+    return found
 
 
 def _letters() -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from pullback.core.graph import Graph, Node, remembered
+from pullback.core.graph import Graph, ancestors, remembered
 from pullback.core.pytree import flat
 
 
@@ -42,7 +42,7 @@ def trim(step: Step, wanted: tuple[bool, ...]) -> Trimmed:
     graph, start, end = step.graph, step.fixed, step.fixed + step.carries
     live = {i for i, w in enumerate(wanted) if w}
     while True:  # a carry lives if a result that lives depends on it
-        needed = _ancestors([graph.results[i] for i in live])
+        needed = ancestors([graph.results[i] for i in live])
         more = {k for k in range(step.carries) if graph.arguments[start + k] in needed} - live
         if not more:
             break
@@ -62,14 +62,3 @@ def trim(step: Step, wanted: tuple[bool, ...]) -> Trimmed:
     )
     fixed, carries = sum(i < start for i in kept), sum(start <= i < end for i in kept)
     return Trimmed(Step(trimmed, fixed, carries), tuple(kept), tuple(results))
-
-
-def _ancestors(nodes: Sequence[Node]) -> set[Node]:
-    found = set(nodes)
-    pending = list(found)
-    while pending:
-        for node in pending.pop().inputs:
-            if node not in found:
-                found.add(node)
-                pending.append(node)
-    return found

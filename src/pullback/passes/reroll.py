@@ -16,7 +16,6 @@ import numpy as np
 from pullback.core.aval import aval_of
 from pullback.core.graph import Graph, Node
 from pullback.core.step import Step
-from pullback.core.tape import item
 from pullback.passes.body import Body
 from pullback.passes.repetitions import FEWEST, Line
 from pullback.passes.rows import laid_end_to_end, make, picked, row, rows
@@ -182,7 +181,7 @@ class _Rolling:
         key = loop, index
         if key not in self._new:
             whole = self._new[loop]
-            self._new[key] = Node(whole.aval[index], item, (whole,), {"index": index})
+            self._new[key] = make("item", whole, index=index)
         return self._new[key]
 
     def _stacked(self, loop: Loop, slot: int) -> Node:

@@ -17,6 +17,7 @@ from pullback.core.graph import Graph, Node
 from pullback.core.op import OPS
 from pullback.core.pytree import flat
 from pullback.core.step import Step
+from pullback.passes.rows import make
 
 Number = int
 """Two values of one turn with the same number are the same."""
@@ -149,9 +150,7 @@ class _Loop:
         fixed, starts, xs = self.step.split(self.node.inputs)
         outside = [new[x] for x in [*fixed, *[starts[k] for k in carries], *xs]]
         params = dict(self.node.params) | {"step": Step(graph, len(fixed), len(carries))}
-        inputs = (*outside, *stacks)
-        aval = OPS["scan"].infer(*[i.aval for i in inputs], **params)
-        return Node(aval, OPS["scan"], inputs, params)
+        return make("scan", *outside, *stacks, **params)
 
 
 class _Sharing:
@@ -183,8 +182,7 @@ class _Sharing:
         made: dict[_Loop, Node] = {}
 
         def result(loop: _Loop, place: int) -> Node:
-            whole = made[loop]
-            return Node(whole.aval[place], OPS["item"], (whole,), {"index": place})
+            return make("item", made[loop], index=place)
 
         for node in self.graph.nodes:
             if node in self._loops:

@@ -90,7 +90,7 @@ def _split(loop: Node, sums: dict[int, Factors], graph: Graph, new: dict[Node, N
 
     def result(place: int) -> Node:
         assert whole is not None
-        return Node(whole.aval[place], OPS["item"], (whole,), {"index": place})
+        return make("item", whole, index=place)
 
     def all_turns(factor: Node) -> Node:
         """Return the rows of a factor at all turns, laid end to end."""
