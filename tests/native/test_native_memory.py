@@ -1,9 +1,9 @@
 """Memory of compiled functions: what the report says is what a call takes, and budgets count."""
 
 import re
-import tracemalloc
 
 import numpy as np
+from memory_peak import peak
 
 import pullback as pb
 
@@ -18,15 +18,6 @@ def chain(weights, x):
     return np.sum(x)
 
 
-def traced_peak(function, *args):
-    tracemalloc.start()
-    try:
-        function(*args)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
 def planned(compiled):
     return int(re.search(r"memory +([\d,]+) bytes of temp", compiled.report())[1].replace(",", ""))
 
@@ -36,9 +27,9 @@ def test_the_first_run_takes_what_the_report_says_and_later_ones_only_their_resu
     compiled(WEIGHTS, X)
     results = sum(w.nbytes for w in WEIGHTS)
     compiled._called()._pool.clear()
-    first = traced_peak(compiled, WEIGHTS, X)
+    first = peak(compiled, WEIGHTS, X)
     assert 0.9 * first < planned(compiled) + results < 1.1 * first
-    assert traced_peak(compiled, WEIGHTS, X) < results + 20_000
+    assert peak(compiled, WEIGHTS, X) < results + 20_000
 
 
 def test_a_budget_holds_down_the_memory_of_compiled_gradients_too():

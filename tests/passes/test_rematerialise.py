@@ -1,13 +1,12 @@
 """A gradient within a budget: the same numbers, and no more memory than was granted."""
 
-import gc
 import re
-import tracemalloc
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from memory_peak import peak
 
 import pullback as pb
 from pullback.passes.liveness import live_profile, peak_live_bytes, peak_program_bytes
@@ -24,17 +23,6 @@ def chain(weights, x):
     for w in weights:
         x = np.tanh(x @ w)
     return np.sum(x)
-
-
-def peak(function, *args):
-    """Bytes that a call allocates at most, with all that it prepares."""
-    gc.collect()  # of what other tests left
-    tracemalloc.start()
-    try:
-        function(*args)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 def assert_equal(a, b):
