@@ -100,3 +100,10 @@ def test_an_argument_is_static_or_donated_not_both():
     x, y = np.ones(3), np.zeros(3)
     assert last(2, x, y) is y
     np.testing.assert_array_equal(y, 2)
+
+
+@pytest.mark.parametrize("name", ["static_argnums", "donate_argnums"])
+@pytest.mark.parametrize("wrong", ["a", (0, 1.0), (True,)])
+def test_what_is_no_position_is_refused(name, wrong):
+    with pytest.raises(ConfigError, match=f"{name}: expected positions of arguments"):
+        pb.compile(lambda x, y=1: x + y, **{name: wrong})

@@ -121,8 +121,9 @@ def named(x):
 
 
 def test_a_compiled_function_can_be_pickled():
-    compiled = pb.compile(named, static_argnums=1)
+    compiled = pb.compile(named, static_argnums=1, matmul_precision="bfloat16")
     compiled(X)
     again = pickle.loads(pickle.dumps(compiled))
     assert again.static_argnums == (1,)
+    assert again.matmul_precision == "bfloat16"
     np.testing.assert_array_equal(again(X), X + 1)

@@ -90,7 +90,10 @@ class Compiled:
             found = getattr(found, name, None)
         if found is self:
             return self.__qualname__
-        return Compiled, (self.function, self.static_argnums, self.donate_argnums, self.threads)
+        return Compiled, (
+            self.function, self.static_argnums, self.donate_argnums, self.threads,
+            self.matmul_precision,
+        )  # fmt: skip
 
     def report(self) -> str:
         """Return what was compiled: operations, loops, work, memory, and what NumPy still runs."""
@@ -113,7 +116,7 @@ class Compiled:
 
     def _static(self, count: int) -> list[int]:
         """Return the positions of static arguments among `count`; others take their defaults."""
-        return sorted({p % count for p in self.static_argnums if -count <= p < count})
+        return _among(self.static_argnums, count)
 
     def _program(
         self, fixed: tuple[Hashable, ...], leaves: Sequence[Any], structure: pytree.Structure
@@ -192,7 +195,7 @@ class Compiled:
     def _donated(self, args: Sequence[Any], fixed: int) -> list[int]:
         """Return the positions of the donated arrays among all."""
         count = len(args) + fixed
-        positions = {p % count for p in self.donate_argnums if -count <= p < count}
+        positions = _among(self.donate_argnums, count)
         moving = [p for p in range(count) if p not in self._static(count)]
         found: list[int] = []
         start = 0
@@ -228,6 +231,11 @@ def _apart(x: Any) -> Hashable:
     if isinstance(x, tuple):
         return tuple(map(_apart, x))
     return type(x), str(x) if isinstance(x, float) else ""
+
+
+def _among(numbers: Sequence[int], count: int) -> list[int]:
+    """Return the positions that `numbers`, which may be negative, are among `count` arguments."""
+    return sorted({p % count for p in numbers if -count <= p < count})
 
 
 def _nothing(args: tuple[Any, ...]) -> None:
@@ -298,6 +306,10 @@ def compile(
         (numbers,) if isinstance(numbers, int) else tuple(numbers)
         for numbers in (static_argnums, donate_argnums)
     )
+    for name, numbers in (("static_argnums", static), ("donate_argnums", donated)):
+        for p in numbers:
+            if isinstance(p, bool) or not isinstance(p, int | np.integer):
+                raise ConfigError(f"{name}: expected positions of arguments from 0, got {p!r}")
     if set(static) & set(donated):
         raise ConfigError(
             f"donate_argnums: {donated} has positions of static_argnums {static}; values that the "
