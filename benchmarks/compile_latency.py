@@ -188,8 +188,19 @@ def all_with_jax(limit: float) -> None:
             print(f"{name:36s} jax.jit more than {limit:.0f} s")
 
 
+def importing() -> None:
+    """Print how long `import pullback` takes in a process of its own, NumPy included."""
+    timed = "import time; t = time.perf_counter(); import pullback; print(time.perf_counter() - t)"
+    seconds = [
+        float(subprocess.run([sys.executable, "-c", timed], capture_output=True, check=True).stdout)
+        for _ in range(5)
+    ]
+    print(f"{'import pullback':36s} {min(seconds):16.2f} s")
+
+
 def main() -> None:
     """Print all figures."""
+    importing()
     first_call("nothing, which loads LLVM", np.negative, (np.ones(2),))
     first_call("SGD step of [784, 30, 10]", *training_step())
     for name in LOOPS:
