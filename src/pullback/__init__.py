@@ -59,7 +59,7 @@ from pullback.transform import (
 )
 
 if TYPE_CHECKING:
-    from pullback import explain, nn, numpy, optim, scipy, train
+    from pullback import explain, interchange, nn, numpy, optim, scipy, train
     from pullback.explain import diagnose
     from pullback.explain.derivation import derive
     from pullback.numpy import random
@@ -103,6 +103,7 @@ __all__ = [
     "hessian_operator",
     "hessian_pattern",
     "hvp",
+    "interchange",
     "jacobian",
     "jacobian_operator",
     "jacobian_pattern",
@@ -138,6 +139,7 @@ _dispatch.deferred.append("pullback.ops.special")
 
 _LAZY = {
     "explain": "pullback.explain",
+    "interchange": "pullback.interchange",
     "nn": "pullback.nn",
     "numpy": "pullback.numpy",
     "optim": "pullback.optim",

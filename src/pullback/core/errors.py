@@ -31,7 +31,11 @@ class DataError(PullbackError, ValueError):
     """A table, a label or a data file is not usable."""
 
 
-class CheckpointError(PullbackError, ValueError):
+class FormatError(PullbackError, ValueError):
+    """A file is truncated, foreign or of a newer version, or does not fit what it is for."""
+
+
+class CheckpointError(FormatError):
     """A checkpoint or run folder cannot be read or written."""
 
 
