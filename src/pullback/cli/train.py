@@ -84,7 +84,7 @@ def train(
         compiled=compiled,
     )
     folder = out or _free_folder(source)
-    for name in ("checkpoint.safetensors", "config.json"):
+    for name in ("checkpoint.safetensors", "config.json", "layers.json"):
         if (folder / name).exists():
             raise CheckpointError(
                 f"--out: {folder} holds a {name} already. If it is of a run, go on with that by "
@@ -140,6 +140,7 @@ def _run(config: Config, folder: Path, resuming: bool) -> None:
 
     from pullback.cli import summary
     from pullback.cli.progress import ProgressDisplay
+    from pullback.explain import LayerRecorder
     from pullback.train import Trainer, load
     from pullback.train.callbacks import Callback
 
@@ -162,6 +163,7 @@ def _run(config: Config, folder: Path, resuming: bool) -> None:
             config.write(folder, preprocessing.to_json())
 
     display = ProgressDisplay(console, metric)
+    layers = LayerRecorder(data.train, folder=folder)
     name = Path(config.source).name
     console.print(summary.describe(data, name), soft_wrap=True)
     started = time.perf_counter()
@@ -172,7 +174,7 @@ def _run(config: Config, folder: Path, resuming: bool) -> None:
             epochs=config.epochs,
             batch_size=config.batch_size,
             seed=config.seed,
-            callbacks=[WriteConfig(), display],
+            callbacks=[WriteConfig(), layers, display],
             out=folder,
             resume=resuming,
         )
@@ -186,6 +188,8 @@ def _run(config: Config, folder: Path, resuming: bool) -> None:
     console.print()
     for label, text in summary.rows(trainer, config, data, name, folder, took):
         console.print(f"{label:<10}  {text}", soft_wrap=True)
+    for warning in layers.warnings:
+        console.print(f"{'warning':<10}  {warning}", style="yellow", soft_wrap=True)
 
 
 def _say_stopped(console: Any, folder: Path, epochs: int) -> None:

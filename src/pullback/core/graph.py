@@ -306,6 +306,11 @@ def ancestors(nodes: Iterable[Node]) -> set[Node]:
     return found
 
 
+def next_order() -> int:
+    """Return the `order` that the next node would have had; it marks a moment of tracing."""
+    return next(_creation)
+
+
 def _letters() -> Iterator[str]:
     """Yield a, b, ..., z, aa, ab, ..."""
     for length in itertools.count(1):

@@ -14,9 +14,9 @@ from pullback.core.graph import Graph
 from pullback.core.tape import TapeNode, inputs_of
 from pullback.core.tracer import Tracer
 from pullback.core.tracing import argument_names
+from pullback.explain.findings import described, entry, state
 from pullback.explain.places import Place
 from pullback.explain.probing import flat_entries, singular_entries, undefined_entries
-from pullback.explain.report import described, entry, state
 from pullback.explain.watch import Flow, Step, WatchedTape, all_finite, arrays, flow_back
 
 Kind = Literal["forward", "backward", "masked", "cancelled", "undefined", "zero", "constant"]

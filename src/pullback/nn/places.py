@@ -1,4 +1,7 @@
-"""Errors of a layer name its place in the model, such as layers[2].attention.query."""
+"""Errors of a layer name its place in the model, such as layers[2].attention.query.
+
+So do the calls that `recorded_calls` collects.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pullback.core.errors import DataError, DTypeError, ShapeError
+from pullback.nn.calls import caller, named_call, recording
 
 _PLACE = "place"
 """The attribute of an error: the module it last came out of, the path from there, its text."""
@@ -19,12 +23,22 @@ def telling_places(call: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(call)
     def telling(self: Any, *args: Any, **options: Any) -> Any:
         try:
+            if recording():
+                return _recorded(call, self, args, options)
             return call(self, *args, **options)
         except (ShapeError, DTypeError, DataError) as error:
             _extend_path(error, self)
             raise
 
     return telling
+
+
+def _recorded(call: Callable[..., Any], module: Any, args: Any, options: Any) -> Any:
+    around, kind = caller(), type(module).__name__
+    if around is module:  # super().__call__, which is the same call
+        return call(module, *args, **options)
+    name = "" if around is None else _step(around, module) or kind
+    return named_call(name, kind, functools.partial(call, module, **options), *args, module=module)
 
 
 def _extend_path(error: Exception, module: Any) -> None:
