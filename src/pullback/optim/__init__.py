@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pullback.optim.minimize import Minimum, minimize
 from pullback.optim.optimizer import LearningRate, Optimizer, Schedule
 from pullback.optim.optimizers import (
     OPTIMIZERS,
@@ -18,6 +19,7 @@ from pullback.optim.schedules import constant, cosine, step_decay, warmup
 __all__ = [
     "OPTIMIZERS",
     "LearningRate",
+    "Minimum",
     "Optimizer",
     "Schedule",
     "adagrad",
@@ -25,6 +27,7 @@ __all__ = [
     "adamw",
     "constant",
     "cosine",
+    "minimize",
     "momentum",
     "nesterov",
     "rmsprop",

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pullback.core import pytree
-from pullback.core.aval import aval_of
-from pullback.core.errors import DTypeError
+from pullback.core.flat import Flat
 from pullback.transform.linearize import Linearization
 from pullback.transform.reverse import grad
 
@@ -33,8 +31,8 @@ def jacobian_operator(function: Callable[..., Any], x: Any) -> LinearOperator:
     from scipy.sparse.linalg import LinearOperator
 
     recorded = Linearization(function, (x,))
-    columns = _Flat(recorded.leaves, recorded.in_tree, "x")
-    rows = _Flat(recorded.out_leaves, recorded.out_tree, "the value of the function")
+    columns = Flat(recorded.leaves, recorded.in_tree, "x")
+    rows = Flat(recorded.out_leaves, recorded.out_tree, "the value of the function")
     return LinearOperator(
         shape=(rows.size, columns.size),
         dtype=np.result_type(rows.dtype, columns.dtype),
@@ -62,7 +60,7 @@ def hessian_operator(function: Callable[..., Any], x: Any) -> LinearOperator:
     from scipy.sparse.linalg import LinearOperator
 
     recorded = Linearization(grad(function), (x,))
-    flat = _Flat(recorded.leaves, recorded.in_tree, "x")
+    flat = Flat(recorded.leaves, recorded.in_tree, "x")
 
     def product(v: Any) -> Any:
         return flat.join(recorded.push(*flat.split(v)))
@@ -70,34 +68,3 @@ def hessian_operator(function: Callable[..., Any], x: Any) -> LinearOperator:
     return LinearOperator(
         shape=(flat.size, flat.size), dtype=flat.dtype, matvec=product, rmatvec=product
     )
-
-
-class _Flat:
-    """A pytree of real arrays as one vector."""
-
-    def __init__(self, leaves: Sequence[Any], structure: pytree.Structure, name: str) -> None:
-        self._avals = [aval_of(leaf) for leaf in leaves]
-        self._structure = structure
-        self.size = sum(a.size for a in self._avals)
-        self.dtype = np.result_type(np.float32, *[a.dtype for a in self._avals])
-        for aval in self._avals:
-            if aval.dtype.kind != "f":
-                raise DTypeError(
-                    f"{name}: expected real floating numbers, got {aval.dtype}. Write a function "
-                    "of complex numbers in terms of their real and imaginary parts."
-                )
-
-    def join(self, tree: Any) -> Any:
-        """Return the leaves of `tree` as one vector."""
-        leaves = pytree.leaves(tree)
-        return np.concatenate([np.ravel(leaf) for leaf in leaves] or [np.zeros(0)])
-
-    def split(self, vector: Any) -> Any:
-        """Return the pytree of a vector."""
-        vector = np.ravel(vector)
-        leaves, start = [], 0
-        for aval in self._avals:
-            part = vector[start : start + aval.size]
-            leaves.append(np.reshape(part, aval.shape).astype(aval.dtype))
-            start += aval.size
-        return pytree.unflatten(self._structure, leaves)
