@@ -7,7 +7,7 @@ WORKERS ?= auto
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: help demo test lint format types slow bench pages clean
+.PHONY: help demo test lint format types slow bench pages docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make slow    the long sweeps"
 	@echo "make bench   time pullback against its peers"
 	@echo "make format  format the code"
+	@echo "make docs    build the documentation site, site/index.html"
 	@echo "make pages   write the generated pages of docs/ anew"
 
 $(VENV)/.app: pyproject.toml
@@ -26,6 +27,10 @@ $(VENV)/.app: pyproject.toml
 $(VENV)/.$(EXTRAS): $(VENV)/.app
 	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]"
 	@touch "$@"
+
+$(VENV)/.docs: $(VENV)/.app
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	@touch $@
 
 demo: $(VENV)/.app
 	@rm -rf runs/demo-houses runs/demo-digits
@@ -64,5 +69,9 @@ pages: $(VENV)/.$(EXTRAS)
 	$(BIN)/python -c "from pullback.explain.undefined import page; print(page(), end='')" > $(VENV)/page.md
 	@mv $(VENV)/page.md docs/undefined.md
 
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "The site: site/index.html"
+
 clean:
-	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf $(VENV) runs site .mypy_cache .ruff_cache .pytest_cache .coverage
