@@ -68,6 +68,16 @@ def paths(tree: Any) -> list[str]:
     return [accessor.codify("") for accessor in accessors]
 
 
+def names(tree: Any) -> list[str]:
+    """Return for each leaf of `tree` what leads to it, joined by dots: a name for files.
+
+    >>> names({"layers": [1, {"weight": 2}]})
+    ['layers.0', 'layers.1.weight']
+    """
+    accessors = optree.tree_accessors(tree, namespace=NAMESPACE)
+    return [".".join(str(step.entry) for step in accessor) for accessor in accessors]
+
+
 def map(function: Callable[..., Any], tree: Any, *rest: Any) -> Any:
     """Apply `function` to corresponding leaves of one or several trees of one structure.
 

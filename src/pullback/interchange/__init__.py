@@ -6,9 +6,16 @@ Nothing that is loaded is run: files hold numbers and names, and every name is l
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_MODULES: dict[str, str] = {}
+if TYPE_CHECKING:
+    from pullback.interchange.weights import load_weights, read_info, save_weights
+
+__all__ = ["load_weights", "read_info", "save_weights"]
+
+_MODULES = {
+    **dict.fromkeys(("load_weights", "read_info", "save_weights"), "weights"),
+}
 """What this package offers, and the module that has it: each is imported when it is asked for."""
 
 

@@ -54,7 +54,7 @@ def save(
 
 def derive(folder: Path, model: Any, history: Sequence[Row]) -> None:
     """Write model.safetensors and metrics.csv, which a kill may have left an epoch behind."""
-    checkpoint.save(folder / MODEL, {"": model}, {"epoch": len(history)})
+    checkpoint.save(folder / MODEL, model, {"epoch": len(history)})
     write_atomically(folder / METRICS, _csv(history))
 
 
