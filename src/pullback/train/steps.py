@@ -64,14 +64,15 @@ class Steps:
         for start in range(done, len(order), batch_size):
             rows = order[start : start + batch_size]
             x, t = data.inputs[rows], data.targets[rows]
-            step = self._ready(self.step(model, state, x, t))
+            step = self.ready(self.step(model, state, x, t))
             with np.errstate(over="ignore", invalid="ignore"):  # told by the loss
                 model, state, loss = step(model, state, x, t)
             yield Stretch(model, state, len(rows), [float(loss)])
             if not np.isfinite(loss):
                 return
 
-    def _ready(self, graph: Graph) -> Graph:
+    def ready(self, graph: Graph) -> Graph:
+        """Return the graph to be run, by machine code where that is asked for."""
         if not self.compiled or graph.executor is not None:
             return graph
         from pullback.native.program import NativeProgram
@@ -107,7 +108,7 @@ class Steps:
             step = self.step(model, state, x[:size], t[:size])
             count = np.array(0)
             graph = optimise(trace(many(step), model, state, x, t, batches, count, count))
-            self._loops[key] = None if lower(graph).fallbacks else self._ready(graph)
+            self._loops[key] = None if lower(graph).fallbacks else self.ready(graph)
         return self._loops[key]
 
 

@@ -24,6 +24,7 @@ from pullback.nn.losses import LOSSES
 from pullback.nn.stateful import partition
 from pullback.numpy import random
 from pullback.optim.optimizer import Optimizer
+from pullback.passes import optimise
 from pullback.train import run
 from pullback.train.callbacks import Callback, Row
 from pullback.train.curves import draw
@@ -248,7 +249,8 @@ class Trainer:
         key = (x.shape, x.dtype)
         graph = self._forwards.get(key)
         if graph is None:
-            graph = self._forwards[key] = trace(lambda model, x: model(x), self.model, x)
+            graph = optimise(trace(lambda model, x: model(x), self.model, x))
+            graph = self._forwards[key] = self._steps.ready(graph)
         return graph(self.model, x)
 
     def _origin(
