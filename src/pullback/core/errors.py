@@ -53,3 +53,7 @@ class GradientError(PullbackError, AssertionError):
 
 class ComparisonError(PullbackError, AssertionError):
     """Libraries that are timed side by side compute different things."""
+
+
+class UnsupportedError(PullbackError, NotImplementedError):
+    """Another format or program has no counterpart of an operation."""

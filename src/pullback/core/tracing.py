@@ -39,7 +39,7 @@ class GraphTracer(Tracer):
     def concrete(self, purpose: str) -> Any:
         raise TracerError(
             f"{purpose} needs a concrete number, but in pb.trace a value is known only by its "
-            f"shape and dtype (here {self.aval}; {_user_line()}). Use np.where for a choice "
+            f"shape and dtype (here {self.aval}; {user_line()}). Use np.where for a choice "
             "between values, pb.cond for a choice between computations, pb.while_loop or "
             "pb.fori_loop for a loop, or run the function without pb.trace, where Python's if, "
             "for and while see the numbers."
@@ -116,7 +116,6 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-@uncollected()
 def trace(function: Callable[..., Any], *args: Any) -> Graph:
     """Trace `function` to a Graph, for arguments of the shapes and dtypes of `args`.
 
@@ -132,9 +131,14 @@ def trace(function: Callable[..., Any], *args: Any) -> Graph:
       b = tanh(a)  # f64[2]
       return b
     """
+    return trace_by(GraphTrace(), function, *args)
+
+
+@uncollected()
+def trace_by(tracing: GraphTrace, function: Callable[..., Any], *args: Any) -> Graph:
+    """Trace `function` as `trace` does, by a trace of one's own."""
     leaves, in_tree = pytree.flatten(args)
     avals = [leaf if isinstance(leaf, Aval) else strong(aval_of(leaf)) for leaf in leaves]
-    tracing = GraphTrace()
     tracers = [
         tracing.argument(aval, name)
         for aval, name in zip(avals, argument_names(function, args), strict=True)
@@ -165,7 +169,8 @@ def argument_names(function: Callable[..., Any], args: Sequence[Any]) -> list[st
     return names
 
 
-def _user_line() -> str:
+def user_line() -> str:
+    """Return where the user's code is now, in words."""
     frame = sys._getframe(1)
     while frame.f_back is not None and "pullback" in frame.f_globals.get("__name__", ""):
         frame = frame.f_back

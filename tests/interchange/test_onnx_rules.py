@@ -1,0 +1,96 @@
+"""Every rule of the exporter, on the operation's own samples: what onnxruntime computes."""
+
+import numpy as np
+import pytest
+from onnx_running import agrees, run
+from op_samples import NAMES, discrete, samples
+
+import pullback as pb
+from pullback.core.op import OPS
+from pullback.interchange import export_onnx
+from pullback.interchange.onnx.exporting.rules import RULES
+
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra `onnx`)")
+
+NO_REFERENCE = {"conv_input"}  # of float64: onnx's own has no groups, onnxruntime no kernel
+CONTROL = {"scan", "switch", "while_loop", "item"}
+
+
+def real_samples(name, dtype):
+    """The samples that are not complex, as arrays."""
+    for args, params in samples(name, dtype):
+        arrays = [np.asarray(a) for a in args]
+        if discrete(name):
+            arrays = [np.asarray(np.abs(a), np.int64) for a in arrays]
+        kinds = [a.dtype.kind for a in arrays] + [np.dtype(params.get("dtype", "f4")).kind]
+        if "c" not in kinds:
+            yield arrays, params
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", sorted(set(RULES) - CONTROL))
+def test_what_is_exported_computes_the_same(name, dtype, tmp_path):
+    assert name in NAMES
+    if dtype == np.float64 and name in NO_REFERENCE:
+        pytest.skip("nothing here runs a grouped ConvTranspose of float64")
+    cases = list(real_samples(name, dtype))
+    op = OPS[name]
+
+    def every(*given):
+        return [op(*arrays, **params) for arrays, (_, params) in zip(given, cases, strict=True)]
+
+    given = [arrays for arrays, _ in cases]
+    path = export_onnx(every, *given, path=tmp_path / "rule.onnx", dynamic_batch=False)
+    assert agrees(run(path, *pb.tree.leaves(given)), every(*given))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["add", "subtract", "multiply", "floor_divide", "remainder", "maximum", "less", "equal",
+     "absolute", "negative", "sign", "sum", "max", "prod", "cumsum", "argmax", "argsort", "power"],
+)  # fmt: skip
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_integers_are_computed_as_numpy_does(name, dtype, tmp_path):
+    a, b = np.array([[7, -7, 3], [-4, 5, 0]], dtype), np.array([[2, 2, -2], [3, 5, 4]], dtype)
+    b = np.abs(b) if name == "power" else b
+    op, options = OPS[name], {}
+    if name in ("sum", "max", "prod"):
+        options = {"axis": (1,), "keepdims": False}
+    elif name in ("cumsum", "argmax", "argsort"):
+        extra = {"cumsum": {}, "argmax": {"keepdims": True}, "argsort": {"kind": "stable"}}[name]
+        options = {"axis": 1, **extra}
+    count = 2 if name not in ("absolute", "negative", "sign") and not options else 1
+    arrays = [a, b][:count]
+    path = export_onnx(lambda *xs: op(*xs, **options), *arrays, path=tmp_path / "integers.onnx")
+    assert agrees(run(path, *arrays), op(*arrays, **options))
+
+
+@pytest.mark.parametrize("name", ["logical_and", "bitwise_and", "bitwise_xor", "add", "equal"])
+def test_booleans_are_computed_as_numpy_does(name, tmp_path):
+    a, b = np.array([True, True, False, False]), np.array([True, False, True, False])
+    path = export_onnx(OPS[name], a, b, path=tmp_path / "booleans.onnx")
+    assert agrees(run(path, a, b), OPS[name](a, b))
+
+
+def test_mixed_dtypes_are_promoted_as_numpy_does(tmp_path):
+    a, b = np.array([1, 2, 3]), np.float32([0.5, 1.5, 2.5])
+
+    def mixed(a, b):
+        whole, least = a / 2, np.minimum(a, b)
+        return whole, a + b, least, np.where(a > b, a, b), np.concatenate([a, b]), b * 2, a**2
+
+    path = export_onnx(mixed, a, b, path=tmp_path / "mixed.onnx", dynamic_batch=False)
+    assert agrees(run(path, a, b), mixed(a, b))
+
+
+@pytest.mark.parametrize("name", ["logaddexp", "arctan2", "copysign", "xlogy", "heaviside", "fmod"])
+def test_edges_are_those_of_numpy(name, tmp_path):
+    edges = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf])
+    a, b = (x.ravel() for x in np.meshgrid(edges, edges))
+    if name == "arctan2":  # onnxruntime has no Atan of float64
+        a, b = a.astype(np.float32), b.astype(np.float32)
+    if name in ("arctan2", "fmod"):
+        a, b = (x[np.isfinite(a) & np.isfinite(b) & ((b != 0) | (name != "fmod"))] for x in (a, b))
+    path = export_onnx(OPS[name], a, b, path=tmp_path / "edges.onnx")
+    with np.errstate(all="ignore"):
+        assert agrees(run(path, a, b), OPS[name](a, b))
