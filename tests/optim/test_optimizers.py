@@ -53,6 +53,14 @@ def by_hand(name: str, p: np.ndarray, rate: float) -> np.ndarray:
             v = 0.999 * v + 0.001 * g**2
             step = (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
             p = p - rate * step - (rate * 0.01 * p if name == "adamw" else 0)
+        elif name == "lion":
+            p = p - rate * np.sign(0.9 * m + 0.1 * g)
+            m = 0.99 * m + 0.01 * g
+        elif name == "lamb":
+            m = 0.9 * m + 0.1 * g
+            v = 0.999 * v + 0.001 * g**2
+            step = (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-6)
+            p = p - rate * np.linalg.norm(p) / np.linalg.norm(step) * step
         elif name == "rmsprop":
             v = 0.99 * v + 0.01 * g**2
             p = p - rate * g / (np.sqrt(v) + 1e-8)
@@ -71,7 +79,7 @@ def test_updates_follow_the_recurrence(name: str) -> None:
     assert state["step"] == STEPS
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", sorted(OPTIMIZERS.keys() - {"lion", "lamb"}))  # it has no such
 def test_updates_equal_those_of_torch_in_float64(name: str) -> None:
     torch = pytest.importorskip("torch")
     theirs = {
@@ -126,6 +134,30 @@ def test_every_optimizer_descends_a_parabola(name: str) -> None:
     assert np.square(p).sum() < 13 * 0.9
 
 
+@pytest.mark.parametrize("name", ["adamw", "lion", "lamb"])
+def test_weight_decay_is_that_of_the_formula(name: str) -> None:
+    p, g, rate, w = np.array([3.0, -4.0]), np.array([0.7, 0.7]), 0.1, 0.5
+    create: Any = OPTIMIZERS[name]
+    optimizer = create(rate, weight_decay=w)
+    found, _ = optimizer.update(g, optimizer.init(p), p)
+    step = np.ones(2)  # the first of all three, eps apart
+    if name == "lamb":
+        u = step + w * p
+        expected = p - rate * 5 / np.linalg.norm(u) * u
+    else:
+        expected = p - rate * (step + w * p)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_lamb_moves_parameters_and_gradients_of_zero_as_adam_does() -> None:
+    optimizer = optim.lamb(0.1)
+    zeros, g = np.zeros(3), np.array([1.0, -2.0, 0.5])
+    after, _ = optimizer.update(g, optimizer.init(zeros), zeros)
+    np.testing.assert_allclose(after, -0.1 * np.sign(g), rtol=1e-5)
+    still, _ = optimizer.update(zeros, optimizer.init(g), g)
+    np.testing.assert_array_equal(still, g)
+
+
 def test_the_rate_of_a_schedule_is_that_of_the_updates_made_so_far() -> None:
     seen: list[int] = []
 
@@ -160,6 +192,13 @@ def test_mismatched_gradients_are_named() -> None:
         (lambda: optim.momentum(0.1, decay=1.0), "decay"),
         (lambda: optim.adam(0.1, beta2=1.5), "beta2"),
         (lambda: optim.adamw(0.1, weight_decay=-1), "weight_decay"),
+        (lambda: optim.lion(0.1, weight_decay=-1), "weight_decay"),
+        (lambda: optim.lamb(0.1, eps=0), "eps"),
+        (lambda: optim.lbfgs(history=0), "history"),
+        (lambda: optim.sgd(optim.Adjustable(0.0)), "learning_rate"),
+        (lambda: optim.linear(0.1, steps=0), "steps"),
+        (lambda: optim.exponential(0.1, steps=5, final=0), "final"),
+        (lambda: optim.one_cycle(0.1, steps=5, rise=1.0), "rise"),
         (lambda: optim.rmsprop(0.1, eps=0), "eps"),
         (lambda: optim.constant(-1), "value"),
         (lambda: optim.cosine(0.1, steps=0), "steps"),

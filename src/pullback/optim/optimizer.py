@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,10 +12,44 @@ from pullback.core import pytree
 from pullback.core.errors import ConfigError, DTypeError, ShapeError
 
 State = dict[str, Any]
+RATE_FACTOR = "rate_factor"
 Schedule = Callable[[Any], Any]
-LearningRate = float | Schedule
-Rule = Callable[[Any, Any, Any, Any, tuple[Any, ...]], tuple[Any, tuple[Any, ...]]]
-"""(parameter, gradient, learning rate, t, slots) -> (new parameter, new slots), t = 1, 2, ..."""
+Choice = Callable[[str, Any], bool]
+"""A choice of parameters: (path in the model, parameter) -> whether it is one of them."""
+
+
+class At(NamedTuple):
+    """What holds for a parameter at an update: learning rate, t = 1, 2, ..., weight decay."""
+
+    rate: Any
+    t: Any
+    weight_decay: float
+
+
+Slots = Sequence[Any]
+Rule = Callable[[Any, Any, At, Slots], tuple[Any, Slots]]
+"""(parameter, gradient, what holds at the update, slots) -> (new parameter, new slots)"""
+
+
+@dataclass(frozen=True)
+class Adjustable:
+    """A learning rate times a factor that lies in the optimizer's state, 1 at first.
+
+    So it can be changed while training goes on: see `adjust` and `train.ReduceOnPlateau`.
+
+    >>> from pullback.optim import sgd
+    >>> optimizer, params = sgd(Adjustable(0.1)), np.ones(2)
+    >>> state = adjust(optimizer.init(params), 0.5)
+    >>> state
+    {'step': array(0), 'rate_factor': array(0.5)}
+    >>> optimizer.update(np.ones(2), state, params)[0]
+    array([0.95, 0.95])
+    """
+
+    learning_rate: float | Schedule
+
+
+LearningRate = float | Schedule | Adjustable
 
 
 class Optimizer(NamedTuple):
@@ -33,39 +68,102 @@ class Optimizer(NamedTuple):
 
     init: Callable[[Any], State]
     update: Callable[[Any, State, Any], tuple[Any, State]]
+    final: Callable[[State, Any], Any] = lambda state, params: params
+    """(state, params) -> the parameters to predict with; only those of `ema` are others."""
 
 
-def per_leaf(rule: Rule, learning_rate: LearningRate, slots: tuple[str, ...] = ()) -> Optimizer:
+def per_leaf(
+    rule: Rule,
+    learning_rate: LearningRate,
+    slots: tuple[str, ...] = (),
+    weight_decay: float = 0.0,
+    decays: Choice | None = None,
+) -> Optimizer:
     """Return the optimizer that applies `rule` to each parameter; `slots` start as zeros.
+
+    `decays` chooses the parameters with `weight_decay`, by default all.
 
     Its update raises TreeError where grads, params and state differ in structure, ShapeError where
     a gradient has another shape than its parameter, DTypeError where it has another dtype.
     """
-    rate_at = _rate(learning_rate)
+    rate_of = Rate(learning_rate)
 
     def init(params: Any) -> State:
-        state: State = {name: pytree.map(np.zeros_like, params) for name in slots}
-        return {"step": np.array(0, np.int64)} | state
+        return rate_of.init() | {name: pytree.map(np.zeros_like, params) for name in slots}
 
     def update(grads: Any, state: State, params: Any) -> tuple[Any, State]:
+        check_gradients(grads, params)
         leaves, structure = pytree.flatten(params)
-        gradients = pytree.match(structure, grads, "grads")
+        gradients = pytree.leaves(grads)
         kept = [pytree.match(structure, state[name], f"state[{name!r}]") for name in slots]
-        step = state["step"]
-        # Through shape (1,): the sum of 0-d arrays is a scalar, and the state is to stay an array.
-        rate, t = rate_at(step), (step.reshape(1) + 1).reshape(())
-        results = []
-        for i, (p, g) in enumerate(zip(leaves, gradients, strict=True)):
-            if g.shape != p.shape or g.dtype != p.dtype:
-                raise _mismatch(f"grads{pytree.paths(params)[i]}", p, g)
-            results.append(rule(p, g, like(rate, p), t, tuple(slot[i] for slot in kept)))
+        rate, counted = rate_of(state), rate_of.after(state)
+        chosen = chosen_leaves(decays, params) if decays else [True] * len(leaves)
+        results = [
+            rule(p, g, At(like(rate, p), counted["step"], weight_decay if decayed else 0.0), own)
+            for p, g, decayed, *own in zip(leaves, gradients, chosen, *kept, strict=True)
+        ]
         new = {
             name: pytree.unflatten(structure, [result[1][j] for result in results])
             for j, name in enumerate(slots)
         }
-        return pytree.unflatten(structure, [result[0] for result in results]), {"step": t} | new
+        return pytree.unflatten(structure, [result[0] for result in results]), counted | new
 
     return Optimizer(init, update)
+
+
+def is_weight(path: str, parameter: Any) -> bool:
+    """Return whether a parameter has two dimensions or more: no bias, no scale of a norm.
+
+    >>> is_weight(".layers[0].bias", np.zeros(3)), is_weight(".layers[0].weight", np.ones((2, 3)))
+    (False, True)
+    """
+    return len(parameter.shape) >= 2
+
+
+def adjust(state: State, factor: float) -> State:
+    """Return the state of an optimizer with each `Adjustable` learning rate times `factor`.
+
+    Raises ConfigError where it has none.
+    """
+    check_positive(factor=factor)
+
+    def adjusted(node: State) -> State:
+        changed: State = {k: adjusted(v) for k, v in node.items() if type(v) is dict}
+        if RATE_FACTOR in node:
+            changed[RATE_FACTOR] = np.asarray(node[RATE_FACTOR] * factor)
+        return node | changed
+
+    if not any(RATE_FACTOR in path for path in pytree.paths(state)):
+        raise ConfigError(
+            "optimizer: expected one whose learning rate can be changed in training; write "
+            "optim.adam(optim.Adjustable(1e-3))"
+        )
+    return adjusted(state)
+
+
+def chosen_leaves(choice: Choice, params: Any) -> list[bool]:
+    """Return for each leaf of `params`, in order, whether `choice` holds."""
+    named = zip(parameter_paths(params), pytree.leaves(params), strict=True)
+    return [bool(choice(path, leaf)) for path, leaf in named]
+
+
+def parameter_paths(params: Any) -> list[str]:
+    """Return the path of each leaf of `params`, in order, such as ".layers[0].weight"."""
+    return [path.removeprefix("*") for path in pytree.paths(params)]
+
+
+def check_gradients(grads: Any, params: Any) -> None:
+    """Raise TreeError, ShapeError or DTypeError where `grads` are not those of `params`."""
+    leaves, structure = pytree.flatten(params)
+    for i, (p, g) in enumerate(zip(leaves, pytree.match(structure, grads, "grads"), strict=True)):
+        if g.shape != p.shape or g.dtype != p.dtype:
+            raise _mismatch(f"grads{pytree.paths(params)[i]}", p, g)
+
+
+def next_number(count: Any) -> Any:
+    """Return count + 1 as a 0-d array."""
+    # through shape (1,): the sum of 0-d arrays is a scalar, and the state is to stay an array
+    return (count.reshape(1) + 1).reshape(())
 
 
 def _mismatch(name: str, p: Any, g: Any) -> Exception:
@@ -100,9 +198,32 @@ def check_fraction(**values: float) -> None:
             raise ConfigError(f"{name}: expected a number in [0, 1), got {value}.")
 
 
-def _rate(learning_rate: LearningRate) -> Schedule:
-    if callable(learning_rate):
-        return learning_rate
-    check_positive(learning_rate=learning_rate)
-    value = float(learning_rate)
-    return lambda step: value
+def check_weight_decay(weight_decay: float) -> None:
+    """Raise ConfigError unless `weight_decay` is a number of 0 or more."""
+    if not weight_decay >= 0:
+        raise ConfigError(f"weight_decay: expected a number >= 0, got {weight_decay}.")
+
+
+class Rate:
+    """A learning rate, and what of an optimizer's state it needs: `step`, and perhaps a factor."""
+
+    def __init__(self, learning_rate: LearningRate) -> None:
+        self._own = {}
+        if isinstance(learning_rate, Adjustable):
+            learning_rate, self._own = learning_rate.learning_rate, {RATE_FACTOR: np.array(1.0)}
+        if not callable(learning_rate):
+            check_positive(learning_rate=learning_rate)
+        self._rate = learning_rate if callable(learning_rate) else float(learning_rate)
+
+    def init(self) -> State:
+        """Return the state before the first update."""
+        return {"step": np.array(0, np.int64)} | self._own
+
+    def after(self, state: State) -> State:
+        """Return the state after an update."""
+        return {"step": next_number(state["step"])} | {name: state[name] for name in self._own}
+
+    def __call__(self, state: State) -> Any:
+        """Return the learning rate of the next update."""
+        rate = self._rate(state["step"]) if callable(self._rate) else self._rate
+        return rate * state[RATE_FACTOR] if self._own else rate

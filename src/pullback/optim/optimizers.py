@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core.errors import ConfigError
 from pullback.optim.optimizer import (
+    At,
+    Choice,
     LearningRate,
     Optimizer,
+    Slots,
     check_fraction,
     check_positive,
+    check_weight_decay,
     like,
     per_leaf,
 )
-
-Slots = tuple[Any, ...]
 
 
 def sgd(learning_rate: LearningRate = 0.01) -> Optimizer:
@@ -35,8 +36,8 @@ def sgd(learning_rate: LearningRate = 0.01) -> Optimizer:
     {'w': array([0., 2.])}
     """
 
-    def rule(p: Any, g: Any, rate: Any, t: Any, slots: Slots) -> tuple[Any, Slots]:
-        return p - rate * g, ()
+    def rule(p: Any, g: Any, at: At, slots: Slots) -> tuple[Any, Slots]:
+        return p - at.rate * g, ()
 
     return per_leaf(rule, learning_rate)
 
@@ -56,9 +57,9 @@ def momentum(learning_rate: LearningRate = 0.01, decay: float = 0.9) -> Optimize
     """
     check_fraction(decay=decay)
 
-    def rule(p: Any, g: Any, rate: Any, t: Any, slots: Slots) -> tuple[Any, Slots]:
+    def rule(p: Any, g: Any, at: At, slots: Slots) -> tuple[Any, Slots]:
         v = decay * slots[0] + g
-        return p - rate * v, (v,)
+        return p - at.rate * v, (v,)
 
     return per_leaf(rule, learning_rate, ("velocity",))
 
@@ -76,9 +77,9 @@ def nesterov(learning_rate: LearningRate = 0.01, decay: float = 0.9) -> Optimize
     """
     check_fraction(decay=decay)
 
-    def rule(p: Any, g: Any, rate: Any, t: Any, slots: Slots) -> tuple[Any, Slots]:
+    def rule(p: Any, g: Any, at: At, slots: Slots) -> tuple[Any, Slots]:
         v = decay * slots[0] + g
-        return p - rate * (g + decay * v), (v,)
+        return p - at.rate * (g + decay * v), (v,)
 
     return per_leaf(rule, learning_rate, ("velocity",))
 
@@ -105,9 +106,12 @@ def adamw(
     beta2: float = 0.999,
     eps: float = 1e-8,
     weight_decay: float = 0.01,
+    decays: Choice | None = None,
 ) -> Optimizer:
-    """Adam with decoupled weight decay w, of all parameters: p <- (1 - r w) p, then Adam's step.
+    """Adam with decoupled weight decay w: p <- (1 - r w) p, then Adam's step.
 
+    `decays(path, parameter)` chooses the parameters that decay, by default all; `is_weight` leaves
+    out biases and the scales of norms.
     Source: Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
 
     >>> optimizer = adamw(0.1, weight_decay=0.5)
@@ -117,18 +121,81 @@ def adamw(
     """
     check_fraction(beta1=beta1, beta2=beta2)
     check_positive(eps=eps)
-    if not weight_decay >= 0:
-        raise ConfigError(f"weight_decay: expected a number >= 0, got {weight_decay}.")
+    check_weight_decay(weight_decay)
 
-    def rule(p: Any, g: Any, rate: Any, t: Any, slots: Slots) -> tuple[Any, Slots]:
-        m = beta1 * slots[0] + (1 - beta1) * g
-        v = beta2 * slots[1] + (1 - beta2) * (g * g)
-        # The corrections are computed in float64 and then take the parameter's precision.
-        m_scale, v_scale = (like(1 / (1 - beta**t), p) for beta in (beta1, beta2))
-        decayed = p * (1 - rate * weight_decay) if weight_decay else p
-        return decayed - (rate * m_scale) * m / (np.sqrt(v * v_scale) + eps), (m, v)
+    def rule(p: Any, g: Any, at: At, slots: Slots) -> tuple[Any, Slots]:
+        m, v, m_scale, v_scale = _moments(g, at, slots, beta1, beta2)
+        decayed = p * (1 - at.rate * at.weight_decay) if at.weight_decay else p
+        return decayed - (at.rate * m_scale) * m / (np.sqrt(v * v_scale) + eps), (m, v)
 
-    return per_leaf(rule, learning_rate, ("mean", "square"))
+    return per_leaf(rule, learning_rate, ("mean", "square"), weight_decay, decays)
+
+
+def lion(
+    learning_rate: LearningRate = 1e-4,
+    beta1: float = 0.9,
+    beta2: float = 0.99,
+    weight_decay: float = 0.0,
+    decays: Choice | None = None,
+) -> Optimizer:
+    """Lion: p <- p - r (sign(b1 m + (1 - b1) g) + w p), then m <- b2 m + (1 - b2) g.
+
+    Every entry moves by r: a third to a tenth of Adam's learning rate suits, with a weight decay w
+    three to ten times as large. `decays` as for `adamw`.
+    Source: Chen et al., "Symbolic discovery of optimization algorithms", NeurIPS 2023, algorithm 2.
+
+    >>> optimizer = lion(0.1)
+    >>> params = np.array([1.0, 2.0])
+    >>> optimizer.update(np.array([5.0, -0.01]), optimizer.init(params), params)[0]
+    array([0.9, 2.1])
+    """
+    check_fraction(beta1=beta1, beta2=beta2)
+    check_weight_decay(weight_decay)
+
+    def rule(p: Any, g: Any, at: At, slots: Slots) -> tuple[Any, Slots]:
+        (m,) = slots
+        direction = np.sign(beta1 * m + (1 - beta1) * g)
+        decayed = p * (1 - at.rate * at.weight_decay) if at.weight_decay else p
+        return decayed - at.rate * direction, (beta2 * m + (1 - beta2) * g,)
+
+    return per_leaf(rule, learning_rate, ("mean",), weight_decay, decays)
+
+
+def lamb(
+    learning_rate: LearningRate = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-6,
+    weight_decay: float = 0.0,
+    decays: Choice | None = None,
+) -> Optimizer:
+    """LAMB: Adam's step u = m' / (sqrt(v') + eps) + w p, as long as p: p <- p - r |p| / |u| u.
+
+    The norms are those of a whole parameter, such as the weights of a layer; where one of them is 0
+    the ratio is 1. For large batches. `decays` as for `adamw`.
+    Source: You et al., "Large batch optimization for deep learning: training BERT in 76 minutes",
+    ICLR 2020, algorithm 2, with the identity for phi.
+
+    >>> optimizer = lamb(0.1)
+    >>> params = np.array([3.0, 4.0])
+    >>> optimizer.update(np.array([7.0, 7.0]), optimizer.init(params), params)[0].round(4)
+    array([2.6464, 3.6464])
+    """
+    check_fraction(beta1=beta1, beta2=beta2)
+    check_positive(eps=eps)
+    check_weight_decay(weight_decay)
+
+    def rule(p: Any, g: Any, at: At, slots: Slots) -> tuple[Any, Slots]:
+        m, v, m_scale, v_scale = _moments(g, at, slots, beta1, beta2)
+        u = m_scale * m / (np.sqrt(v * v_scale) + eps)
+        if at.weight_decay:
+            u = u + at.weight_decay * p
+        length, step_length = (np.sqrt(np.sum(x * x)) for x in (p, u))
+        usable = np.logical_and(length > 0, step_length > 0)
+        ratio = np.where(usable, length / np.where(usable, step_length, 1), 1).astype(p.dtype)
+        return p - (at.rate * ratio) * u, (m, v)
+
+    return per_leaf(rule, learning_rate, ("mean", "square"), weight_decay, decays)
 
 
 def rmsprop(
@@ -146,9 +213,9 @@ def rmsprop(
     check_fraction(decay=decay)
     check_positive(eps=eps)
 
-    def rule(p: Any, g: Any, rate: Any, t: Any, slots: Slots) -> tuple[Any, Slots]:
+    def rule(p: Any, g: Any, at: At, slots: Slots) -> tuple[Any, Slots]:
         v = decay * slots[0] + (1 - decay) * (g * g)
-        return p - rate * g / (np.sqrt(v) + eps), (v,)
+        return p - at.rate * g / (np.sqrt(v) + eps), (v,)
 
     return per_leaf(rule, learning_rate, ("square",))
 
@@ -166,11 +233,19 @@ def adagrad(learning_rate: LearningRate = 0.01, eps: float = 1e-10) -> Optimizer
     """
     check_positive(eps=eps)
 
-    def rule(p: Any, g: Any, rate: Any, t: Any, slots: Slots) -> tuple[Any, Slots]:
+    def rule(p: Any, g: Any, at: At, slots: Slots) -> tuple[Any, Slots]:
         s = slots[0] + g * g
-        return p - rate * g / (np.sqrt(s) + eps), (s,)
+        return p - at.rate * g / (np.sqrt(s) + eps), (s,)
 
     return per_leaf(rule, learning_rate, ("square",))
+
+
+def _moments(g: Any, at: At, slots: Slots, beta1: float, beta2: float) -> tuple[Any, ...]:
+    """Return the moments m and v of Adam, and the factors that take away their bias."""
+    m = beta1 * slots[0] + (1 - beta1) * g
+    v = beta2 * slots[1] + (1 - beta2) * (g * g)
+    # The corrections are computed in float64 and then take the parameter's precision.
+    return m, v, *(like(1 / (1 - beta**at.t), g) for beta in (beta1, beta2))
 
 
 OPTIMIZERS = {
@@ -179,6 +254,8 @@ OPTIMIZERS = {
     "nesterov": nesterov,
     "adam": adam,
     "adamw": adamw,
+    "lion": lion,
+    "lamb": lamb,
     "rmsprop": rmsprop,
     "adagrad": adagrad,
 }
