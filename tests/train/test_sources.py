@@ -64,7 +64,7 @@ def test_unreadable_tables_are_refused(tmp_path, content, message):
 def test_a_truncated_parquet_file_is_refused(tmp_path):
     path = tmp_path / "t.parquet"
     path.write_bytes(b"PAR1 not really")
-    with pytest.raises(DataError, match=r"t\.parquet: expected a CSV or Parquet table"):
+    with pytest.raises(DataError, match=r"t\.parquet: expected a readable Parquet"):
         read_table(path)
 
 

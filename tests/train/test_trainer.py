@@ -153,8 +153,8 @@ def test_bad_options_are_refused_before_anything_is_written(tmp_path):
     out = tmp_path / "run"
     with pytest.raises(ConfigError, match=r"loss: expected one of .*l1.*got 'mse'"):
         Trainer(None, "mse", pb.optim.sgd(0.1))
-    with pytest.raises(ConfigError, match="metric"):
-        Trainer(None, "l1", pb.optim.sgd(0.1), metric="f1")
+    with pytest.raises(ConfigError, match=r"metric: expected one of accuracy, r2.*'f_one'"):
+        Trainer(None, "l1", pb.optim.sgd(0.1), metric="f_one")
     with pytest.raises(ConfigError, match="l2"):
         make(l2=-1.0)
     with pytest.raises(ConfigError, match=r"batch_size: expected.*got 0"):

@@ -45,6 +45,7 @@ class Config:
     seed: int
     validation: float
     compiled: bool = True
+    window: str | None = None
 
     def __post_init__(self) -> None:
         _one_of("--task", self.task, ("auto", "regression", "classification"))

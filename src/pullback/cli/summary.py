@@ -42,8 +42,7 @@ def rows(
     when = f"best {form.format(best[key])} in epoch {int(best['epoch'])}"
     found.append((label, f"{last} on held-out rows ({when})"))
     if preprocessing.task == "regression":
-        predicted = preprocessing.in_units(trainer.predict(data.validation.inputs))
-        true = preprocessing.in_units(data.validation.targets)
+        predicted, true = map(preprocessing.in_units, trainer.outputs(data.validation))
         for target, r, m in zip(
             preprocessing.targets, rmse(predicted, true), mae(predicted, true), strict=True
         ):

@@ -23,7 +23,8 @@ def train(
     source: Annotated[
         str,
         typer.Argument(
-            help="A .csv or .parquet file, or houses, houses-generated, digits, mnist, mnist:FOLDER"
+            help="A .csv, .parquet or .arrow file, a folder of such, or houses, houses-generated, "
+            "digits, mnist, mnist:FOLDER"
         ),
     ] = "houses",
     target: Annotated[
@@ -45,6 +46,13 @@ def train(
     ] = None,
     l2: Annotated[float, typer.Option(help="Weight decay: l2/2 times the squared weights.")] = 0.0,
     validation: Annotated[float, typer.Option(help="Share of rows held out.")] = 0.2,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            help="Stream the table and shuffle in windows of so many rows (100000) or bytes "
+            "(256MB); so are tables of more than 1 GB."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of split, weights and order.")] = 0,
     compiled: Annotated[
         bool, typer.Option("--compile/--no-compile", help="Run steps as machine code, or by NumPy.")
@@ -81,6 +89,7 @@ def train(
         l2=l2,
         seed=seed,
         validation=validation,
+        window=window,
         compiled=compiled,
     )
     folder = out or _free_folder(source)
@@ -145,7 +154,9 @@ def _run(config: Config, folder: Path, resuming: bool) -> None:
     from pullback.train.callbacks import Callback
 
     console = Console(highlight=False, markup=False)
-    data = load(config.source, config.target, config.task, config.seed, config.validation)
+    data = load(
+        config.source, config.target, config.task, config.seed, config.validation, config.window
+    )
     preprocessing = data.preprocessing
     classify = preprocessing.task == "classification"
     metric = "accuracy" if classify else "r2"
@@ -163,7 +174,7 @@ def _run(config: Config, folder: Path, resuming: bool) -> None:
             config.write(folder, preprocessing.to_json())
 
     display = ProgressDisplay(console, metric)
-    layers = LayerRecorder(data.train, folder=folder)
+    layers = LayerRecorder(data.train.trial(), folder=folder)
     name = Path(config.source).name
     console.print(summary.describe(data, name), soft_wrap=True)
     started = time.perf_counter()

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pullback.core.errors import DataError
+from pullback.numpy import random
+
+STRETCH_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """Samples as rows: `inputs` (n, ...), `targets` (n,) labels or (n, k) numbers.
 
-    Inputs are floating, or whole numbers for models that begin with an `Embedding`. `classes` is
-    the number of classes for labels, None for numbers.
+    Arrays of `np.load(path, mmap_mode="r")` stay on the disk. Inputs are floating, or whole numbers
+    for models that begin with an `Embedding`. `classes` is the number of classes for labels, None
+    for numbers.
     Raises DataError for empty data, lengths that differ, other dtypes, NaN or infinities, fewer
     than two classes, labels outside 0 ... classes - 1.
 
@@ -51,12 +56,8 @@ class Dataset:
                 "write names, labels = np.unique(targets, return_inverse=True)"
             )
         for name, array in (("inputs", inputs), ("targets", targets)):
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                row = int(np.argwhere(~np.isfinite(array))[0][0])
-                raise DataError(
-                    f"{name}: expected finite numbers, got NaN or infinity in row {row}; remove "
-                    "such rows or fill them in"
-                )
+            if array.dtype.kind == "f":
+                _check_finite(name, array)
         if self.classes is not None:
             self._check_labels(targets, self.classes)
         object.__setattr__(self, "inputs", inputs)
@@ -80,13 +81,45 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def trial(self) -> Dataset:
+        """Return rows to try a model on: all."""
+        return self
+
+    def windows(self, key: random.Key, batch_size: int) -> Iterator[tuple[Dataset, Any]]:
+        """Yield what an epoch goes over and the order of the rows: all, in an order by `key`."""
+        yield self, random.permutation(key, len(self))
+
+    def parts(self) -> Iterator[Dataset]:
+        """Yield the rows in their own order: all at once."""
+        yield self
+
     def fingerprint(self) -> str:
         """Return a short hash of the numbers, to tell whether data changed."""
         digest = hashlib.sha256()
         for array in (self.inputs, self.targets):
             digest.update(f"{array.dtype}{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
+            for rows in _stretches(array):
+                digest.update(np.ascontiguousarray(rows).data)
         return digest.hexdigest()[:16]
+
+
+def _check_finite(name: str, array: Any) -> None:
+    first = 0
+    for rows in _stretches(array):
+        finite = np.isfinite(rows)
+        if not finite.all():
+            row = first + int(np.argwhere(~finite)[0][0])
+            raise DataError(
+                f"{name}: expected finite numbers, got NaN or infinity in row {row}; remove "
+                "such rows or fill them in"
+            )
+        first += len(rows)
+
+
+def _stretches(array: Any) -> Iterator[Any]:
+    """Yield the rows of `array` in stretches of about 16 MB, since it may be larger than memory."""
+    size = max(1, STRETCH_BYTES * len(array) // max(1, array.nbytes))
+    return (array[start : start + size] for start in range(0, len(array), size))
 
 
 def _as_array(name: str, values: Any) -> Any:

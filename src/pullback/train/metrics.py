@@ -13,8 +13,8 @@ from pullback.core.errors import ShapeError
 def accuracy(outputs: Any, labels: Any) -> float:
     """Return the share of rows whose largest output is at the label.
 
-    `outputs` is (n, k); `labels` is (n,) integers, or (n, k) one-hot rows.
-    Raises ShapeError on other shapes.
+    `outputs` is (n, k); `labels` is (n,) integers, or (n, k) one-hot rows. A single output, (n, 1),
+    is the logit of label 1 against label 0. Raises ShapeError on other shapes.
 
     >>> import numpy as np
     >>> accuracy(np.array([[0.1, 0.9], [0.8, 0.2]]), np.array([1, 1]))
@@ -28,6 +28,8 @@ def accuracy(outputs: Any, labels: Any) -> float:
             f"labels: expected shape (n,) or (n, k) for outputs of shape (n, k), got {wanted} for "
             f"{shape}"
         )
+    if shape[1] == 1:
+        return float(np.mean((outputs > 0).ravel() == np.ravel(labels)))
     if wanted == shape:
         labels = np.argmax(labels, axis=1)
     return float(np.mean(np.argmax(outputs, axis=1) == labels))

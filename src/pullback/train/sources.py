@@ -1,4 +1,4 @@
-"""Where training data comes from: a built-in name, or a CSV or Parquet file."""
+"""Where training data comes from: a built-in name, or tables in files."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ import numpy as np
 
 from pullback.core.errors import ConfigError, DataError
 from pullback.train import mnist
+from pullback.train.arrow import FORMATS, ArrowTable, open_tables
 from pullback.train.dataset import Dataset
+from pullback.train.stream import DEFAULT_WINDOW, Stream
 from pullback.train.table import Feature, TablePreprocessor, Target
+from pullback.train.table_stream import stream_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BUILT_IN = ("houses", "houses-generated", "digits", "mnist")
+STREAM_BYTES = 10**9
+"""Tables that take more in memory are streamed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +34,8 @@ class Source:
     """
 
     name: str
-    train: Dataset
-    validation: Dataset
+    train: Dataset | Stream
+    validation: Dataset | Stream
     preprocessing: TablePreprocessor
 
 
@@ -40,12 +45,15 @@ def load(
     task: Literal["auto", "regression", "classification"] = "auto",
     seed: int = 0,
     validation: float = 0.2,
+    window: int | str | None = None,
 ) -> Source:
     """Load a built-in source ("houses", "houses-generated", "digits", "mnist") or a table.
 
-    A table (a .csv or .parquet path) needs `target`, the columns to predict. A share `validation`
-    of the rows, drawn by `seed`, is held out; mnist has its own test part, which is used instead.
-    "mnist:FOLDER" names the folder of the files.
+    A table (a .csv, .parquet, .arrow or .feather file, or a folder of such) needs `target`, the
+    columns to predict. A share `validation` of the rows, drawn by `seed`, is held out; mnist has
+    its own test part, which is used instead. "mnist:FOLDER" names the folder of the files.
+    With `window`, rows as in 100000 or bytes as in "256MB", or where it is larger than 1 GB, a
+    table is a `Stream`, read anew in each epoch and shuffled in windows.
     Raises DataError for data that cannot be used, ConfigError for options that do not fit.
 
     >>> source = load("houses-generated")
@@ -58,14 +66,40 @@ def load(
         if target is not None or task == "regression":
             raise ConfigError("mnist: is classified by its label; --target and --task do not apply")
         return _mnist(source.partition(":")[2] or None)
+    table = _larger_than_memory(source, window)
+    if table is not None:
+        _named_target(source, target, table.columns)
+        size = DEFAULT_WINDOW if window is None else window
+        train, held = stream_table(table, list(target or ()), task, seed, validation, size)
+        return Source(source, train, held, train.preprocessing)
     frame, default = _frame(source)
     wanted = list(target) if target is not None else default
-    if wanted is None:
+    _named_target(source, wanted, list(map(str, frame.columns)))
+    return from_frame(frame, wanted or (), task, seed, validation, source)
+
+
+def _larger_than_memory(source: str, window: int | str | None) -> ArrowTable | None:
+    """Open the table that is to be streamed; None where it is to be read as a whole."""
+    if source in BUILT_IN:
+        if window is not None:
+            raise ConfigError(f"window: {source} fits into memory; leave the window out")
+        return None
+    path = Path(source)
+    if window is None and path.suffix.lower() == ".csv":
+        small = not path.is_file() or path.stat().st_size <= STREAM_BYTES
+        return None if small else open_tables(path)
+    if not path.is_dir() and path.suffix.lower() not in FORMATS:
+        return None
+    table = open_tables(path)
+    return table if window is not None or table.bytes > STREAM_BYTES else None
+
+
+def _named_target(source: str, target: Sequence[str] | None, columns: Sequence[str]) -> None:
+    if target is None:
         raise ConfigError(
             f"--target: expected the column(s) of {source} to predict, got none; the columns are "
-            f"{', '.join(map(str, frame.columns))}"
+            f"{', '.join(columns)}"
         )
-    return from_frame(frame, wanted, task, seed, validation, source)
 
 
 def from_frame(
@@ -100,7 +134,9 @@ def from_frame(
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Return the table in a CSV or Parquet file. Raises DataError where it is not readable.
+    """Return the table in a CSV, Parquet or Arrow file, or in the files of a folder.
+
+    Raises DataError where it is not readable.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -111,13 +147,13 @@ def read_table(path: str | Path) -> pd.DataFrame:
     """
     pandas = _pandas()
     path = Path(path)
+    if path.is_dir() or FORMATS.get(path.suffix.lower(), "csv") != "csv":
+        frames = list(open_tables(path).frames())
+        return pandas.concat(frames)  # type: ignore[no-any-return]
     if not path.is_file():
         raise DataError(f"{path}: no such file; expected a .csv or .parquet file")
     try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            frame = pandas.read_parquet(path)
-        else:
-            frame = _read_csv(pandas, path)
+        frame = _read_csv(pandas, path)
     except Exception as error:  # pandas and its engines raise many kinds
         raise DataError(f"{path}: expected a CSV or Parquet table, got {error}") from None
     if len(frame) == 0:
@@ -140,10 +176,10 @@ def _frame(source: str) -> tuple[pd.DataFrame, list[str] | None]:
         return generated_houses(), ["price", "fee"]
     if source == "digits":
         return _digits(), ["digit"]
-    if not Path(source).is_file():
+    if not Path(source).exists():
         raise DataError(
-            f"{source}: no such file; expected a .csv or .parquet file, or one of "
-            f"{', '.join(BUILT_IN)}"
+            f"{source}: no such file; expected a .csv or .parquet file, a folder of them, or one "
+            f"of {', '.join(BUILT_IN)}"
         )
     return read_table(source), None
 

@@ -38,7 +38,7 @@ class Steps:
     def __init__(self, update: Step, compiled: bool) -> None:
         self.update, self.compiled = update, compiled
         self._graphs: dict[Any, Graph] = {}
-        self._loops: dict[Any, Graph | None] = {}
+        self._loops: dict[Any, tuple[int, Graph | None]] = {}
 
     def step(self, model: Any, state: Any, x: Any, t: Any) -> Graph:
         """Return the graph of a step: (model, state, x, t) to (model, state, loss)."""
@@ -84,11 +84,12 @@ class Steps:
     ) -> Iterator[Stretch]:
         """Take the steps of whole batches, where machine code alone can."""
         batches = order[: len(order) // batch_size * batch_size].reshape(-1, batch_size)
-        arrays = data.inputs, data.targets, batches
-        loop = self._loop(model, state, *arrays) if len(batches) > 1 else None
+        count, rows = len(batches), (data.inputs, data.targets)
+        most, loop = self._loop(model, state, *rows, batches) if count > 1 else (count, None)
+        arrays = (*rows, np.concatenate([batches, np.zeros((most - count, batch_size), int)]))
         start, turns = 0, 8
-        while loop is not None and start < len(batches):
-            stop = min(start + turns, len(batches))
+        while loop is not None and start < count:
+            stop = min(start + turns, count)
             began = time.perf_counter()
             model, state, end, losses = loop(model, state, *arrays, np.array(start), np.array(stop))
             seconds = (time.perf_counter() - began) / (stop - start)
@@ -96,19 +97,26 @@ class Steps:
             turns = max(1, min(4 * turns, int(CALL_SECONDS / seconds)))
             start = int(end)
 
-    def _loop(self, model: Any, state: Any, x: Any, t: Any, batches: Any) -> Graph | None:
-        """Return the graph of steps start to stop - 1; None where it would need NumPy."""
+    def _loop(
+        self, model: Any, state: Any, x: Any, t: Any, batches: Any
+    ) -> tuple[int, Graph | None]:
+        """Return how many batches it takes, and the graph of steps start to stop - 1.
+
+        The graph is None where it would need NumPy. The shorter last window of a stream goes
+        through the loop of those before it.
+        """
         if not (self.compiled and x.flags.c_contiguous and t.flags.c_contiguous):
-            return None
-        key = (x.shape, x.dtype, t.shape, t.dtype, batches.shape)
-        if key not in self._loops:
+            return len(batches), None
+        size = batches.shape[1]
+        key = (x.shape, x.dtype, t.shape, t.dtype, size)
+        if self._loops.get(key, (0, None))[0] < len(batches):
             from pullback.native.lower import lower
 
-            size = batches.shape[1]
             step = self.step(model, state, x[:size], t[:size])
             count = np.array(0)
             graph = optimise(trace(many(step), model, state, x, t, batches, count, count))
-            self._loops[key] = None if lower(graph).fallbacks else self.ready(graph)
+            runs = None if lower(graph).fallbacks else self.ready(graph)
+            self._loops[key] = len(batches), runs
         return self._loops[key]
 
 

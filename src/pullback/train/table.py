@@ -6,7 +6,6 @@ Everything is learned from the training rows alone and stored with the model.
 from __future__ import annotations
 
 import difflib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pullback.core.errors import DataError
+from pullback.train.columns import NUMBERS_ONLY, Summary, as_numbers, is_numeric, places, row
 from pullback.train.dataset import Dataset
 
 if TYPE_CHECKING:
@@ -47,11 +47,10 @@ class Feature:
     def encode(self, column: pd.Series[Any]) -> Any:
         """Return the inputs of `column`, shape (n, width), float32."""
         if self.kind == "categorical":
-            known = {value: i for i, value in enumerate(self.categories)}
-            texts = _as_text(column)
-            places = [known.get(str(value), len(known)) for value in texts]
-            return np.eye(len(known) + 1, dtype=np.float32)[places]
-        values = _as_numbers(column, self.name)
+            unknown = len(self.categories)
+            chosen = places(column, self.categories, unknown)
+            return np.eye(unknown + 1, dtype=np.float32)[chosen]
+        values = as_numbers(column, self.name)
         missing = np.isnan(values)
         scaled = (np.where(missing, self.mean, values) - self.mean) / self.std
         parts = [scaled, missing.astype(float)] if self.marks_missing else [scaled]
@@ -103,21 +102,9 @@ class TablePreprocessor:
         which chance left out of the training rows is known too.
         Raises DataError for unknown or unusable columns.
         """
-        if len(frame) == 0:
-            raise DataError("the table has no rows; expected at least one")
-        repeated = frame.columns[frame.columns.duplicated()]
-        if len(repeated):
-            raise DataError(f"column {repeated[0]!r} stands twice in the table; rename one")
-        _require(target, frame)
-        names = [c for c in map(str, frame.columns) if c not in target]
-        features = [f for f in (_learn(frame[name], name) for name in names) if f is not None]
-        if not features:
-            raise DataError("the table has no usable feature besides the target")
-        whole = frame if classes_in is None else classes_in
-        kind = _task_of(whole, target) if task == "auto" else task
-        if kind == "classification":
-            return cls(kind, tuple(features), (_learn_classes(whole, target),))
-        return cls(kind, tuple(features), tuple(_learn_number(frame[t], t) for t in target))
+        fitting = Fitting(target, task)
+        fitting.add(frame, frame if classes_in is None else classes_in)
+        return fitting.preprocessor()
 
     @property
     def width(self) -> int:
@@ -142,16 +129,15 @@ class TablePreprocessor:
         _require([t.name for t in self.targets], frame)
         if self.task == "classification":
             (target,) = self.targets
-            known = {value: i for i, value in enumerate(target.classes)}
-            texts = _as_text(frame[target.name])
-            unknown = [value for value in texts if str(value) not in known]
-            if unknown:
+            column = frame[target.name]
+            labels = places(column, target.classes, -1)
+            if (labels < 0).any():
                 raise DataError(
                     f"target {target.name!r}: expected one of {', '.join(target.classes)}, got "
-                    f"{unknown[0]!r}, which the model was not trained for"
+                    f"{column.iloc[int(np.argmax(labels < 0))]!r}, which the model was not "
+                    "trained for"
                 )
-            labels = np.array([known[str(value)] for value in texts], np.int64)
-            return Dataset(inputs, labels, classes=len(known))
+            return Dataset(inputs, labels, classes=len(target.classes))
         columns = [(_target_numbers(frame[t.name], t.name) - t.mean) / t.std for t in self.targets]
         return Dataset(inputs, np.stack(columns, axis=1).astype(np.float32))
 
@@ -188,116 +174,135 @@ def _require(names: Sequence[str], frame: pd.DataFrame) -> None:
             )
 
 
-def _row(column: Any, wrong: Any) -> str:
-    """Name the first row that is wrong by the table's own index, which shuffling leaves alone."""
-    return f"row {column.index[int(np.argmax(wrong))]} (the first is row 0)"
+class Fitting:
+    """Learns a `TablePreprocessor` block by block, from one table or from a stream of them.
+
+    Options and errors are those of `TablePreprocessor.fit`.
+
+    >>> import pandas as pd
+    >>> fitting = Fitting(["y"])
+    >>> fitting.add(pd.DataFrame({"x": [1.0, 2.0], "y": [0.5, 1.5]}))
+    >>> fitting.add(pd.DataFrame({"x": [3.0, 4.0], "y": [2.5, 3.5]}))
+    >>> fitting.preprocessor().targets
+    (Target(name='y', mean=2.0, std=1.118033988749895, classes=()),)
+    """
+
+    def __init__(
+        self,
+        target: Sequence[str],
+        task: Literal["auto", "regression", "classification"] = "auto",
+    ) -> None:
+        self.target, self.task = target, task
+        self.features: dict[str, Summary] = {}
+        self.taught = {name: Summary(name) for name in target}
+        self.seen = {name: Summary(name) for name in target}
+
+    def add(self, training: pd.DataFrame, everything: pd.DataFrame | None = None) -> None:
+        """Take in a block: its `training` rows, and `everything`, of which classes are learned.
+
+        Raises DataError for columns that are not there or stand twice.
+        """
+        repeated = training.columns[training.columns.duplicated()]
+        if len(repeated):
+            raise DataError(f"column {repeated[0]!r} stands twice in the table; rename one")
+        _require(self.target, training)
+        for name in map(str, training.columns):
+            if name not in self.target:
+                self.features.setdefault(name, Summary(name)).add(training[name])
+        for name in self.target:
+            self.taught[name].add(training[name])
+            whole = training if everything is None else everything
+            self.seen[name].add(whole[name], target=True)
+
+    def check(self, held: pd.DataFrame) -> None:
+        """Look at rows that nothing is learned from. Raises DataError for infinite numbers."""
+        for name in self.features:
+            if is_numeric(held[name]):
+                as_numbers(held[name], name)
+
+    def preprocessor(self) -> TablePreprocessor:
+        """Return what was learned. Raises DataError for columns that cannot be used, or no rows."""
+        if not any(summary.rows for summary in self.taught.values()):
+            raise DataError("the table has no rows; expected at least one")
+        features = [f for f in map(_feature, self.features.values()) if f is not None]
+        if not features:
+            raise DataError("the table has no usable feature besides the target")
+        task = _task_of(list(self.seen.values())) if self.task == "auto" else self.task
+        for summary in self.seen.values():
+            _no_missing(summary.name, summary.missing, summary.first_missing)
+        if task == "classification":
+            return TablePreprocessor(task, tuple(features), (_classes(list(self.seen.values())),))
+        for summary in self.seen.values():
+            if summary.problem is not None:
+                raise summary.problem
+        targets = tuple(_number(self.taught[name]) for name in self.target)
+        return TablePreprocessor(task, tuple(features), targets)
 
 
-def _is_numeric(column: Any) -> bool:
-    from pandas.api import types
-
-    return bool(types.is_numeric_dtype(column) or types.is_bool_dtype(column))
-
-
-def _as_text(column: Any) -> list[str | None]:
-    """Return the values as text, None where missing; whole numbers without a decimal point."""
-    values = []
-    for value, missing in zip(column, column.isna(), strict=True):
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        values.append(None if missing else str(value))
-    return values
-
-
-def _as_numbers(column: Any, name: str, remedy: str = "") -> Any:
-    if not _is_numeric(column):
-        import pandas as pd
-
-        if column.isna().all():
-            return np.full(len(column), np.nan)
-        numbers = pd.to_numeric(column, errors="coerce")
-        wrong = column[numbers.isna() & ~column.isna()]
-        if len(wrong):
-            where = _row(column, column.isin(wrong).to_numpy())
-            got = f"expected numbers, got {wrong.iloc[0]!r} in {where}"
-            raise DataError(f"column {name!r}: {got}{remedy}")
-        column = numbers
-    values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    if np.isinf(values).any():
-        where = _row(column, np.isinf(values))
-        raise DataError(f"column {name!r}: expected finite numbers, got infinity in {where}")
-    return values
-
-
-def _learn(column: Any, name: str) -> Feature | None:
+def _feature(summary: Summary) -> Feature | None:
     """Learn one feature; None for a column that never varies, which tells nothing."""
-    if column.isna().all():
+    if summary.problem is not None:
+        raise summary.problem
+    if summary.missing == summary.rows:
         return None
-    if not _is_numeric(column):
-        counts = Counter(text for text in _as_text(column) if text is not None)
-        if len(counts) < 2 and not column.isna().any():
+    if not summary.numeric:
+        counts = summary.texts
+        if len(counts) < 2 and not summary.missing:
             return None
         kept = sorted(sorted(counts, key=lambda text: (-counts[text], text))[:MOST_CATEGORIES])
-        return Feature(name, "categorical", categories=tuple(kept))
-    values = _as_numbers(column, name)
-    present = values[~np.isnan(values)]
-    mean, std = float(present.mean()), float(present.std())
-    missing = len(present) < len(values)
-    if not std > 1e-12 * max(abs(mean), 1.0):
-        if not missing:
-            return None
-        std = 1.0
-    return Feature(name, "numeric", mean, std, missing)
+        return Feature(summary.name, "categorical", categories=tuple(kept))
+    if not summary.varies and not summary.missing:
+        return None
+    std = summary.std if summary.varies else 1.0
+    return Feature(summary.name, "numeric", summary.mean, std, summary.missing > 0)
 
 
-def _task_of(frame: Any, target: Sequence[str]) -> Task:
-    if len(target) > 1:
+def _task_of(targets: Sequence[Summary]) -> Task:
+    if len(targets) > 1:
         return "regression"
-    column = frame[target[0]]
-    if column.dtype == bool or not _is_numeric(column):
+    (target,) = targets
+    if not target.numeric or target.kinds == {"boolean"}:
         return "classification"
-    present = column.dropna()
-    whole = bool(((present == present.round()) & np.isfinite(present)).all())
-    few = present.nunique() <= min(FEW_VALUES, len(present) / 2)
-    return "classification" if whole and few else "regression"
+    few = len(target.texts) <= min(FEW_VALUES, target.present / 2) and not target.forgot
+    return "classification" if target.problem is None and target.whole and few else "regression"
 
 
-def _no_missing(column: Any, name: str) -> None:
-    missing = column.isna().to_numpy()
-    if missing.any():
-        raise DataError(
-            f"target {name!r}: expected a value in every row, got none in {_row(column, missing)} "
-            f"({int(missing.sum())} in all); remove these rows"
-        )
-
-
-def _learn_classes(frame: Any, target: Sequence[str]) -> Target:
-    if len(target) > 1:
-        raise DataError(f"--target: expected one column to classify, got {', '.join(target)}")
-    column = frame[target[0]]
-    _no_missing(column, target[0])
-    numeric = _is_numeric(column) and column.dtype != bool
-    values = sorted(set(_as_text(column)), key=float if numeric else str)  # type: ignore[arg-type]
+def _classes(targets: Sequence[Summary]) -> Target:
+    if len(targets) > 1:
+        names = ", ".join(target.name for target in targets)
+        raise DataError(f"--target: expected one column to classify, got {names}")
+    (target,) = targets
+    numeric = target.kinds == {"number"}
+    values = sorted(target.texts, key=float if numeric else str)
     if len(values) < 2:
         raise DataError(
-            f"target {target[0]!r}: expected two classes or more, got only {values[0]!r}"
+            f"target {target.name!r}: expected two classes or more, got only {values[0]!r}"
         )
-    if len(values) > len(column) / 2:
+    if target.forgot or len(values) > target.rows / 2:
         raise DataError(
-            f"target {target[0]!r}: {len(values)} classes in {len(column)} rows are too many to "
+            f"target {target.name!r}: {len(values)} classes in {target.rows} rows are too many to "
             "learn; is it a number? then give --task regression"
         )
-    return Target(target[0], classes=tuple(map(str, values)))
+    return Target(target.name, classes=tuple(values))
+
+
+def _number(target: Summary) -> Target:
+    if not target.varies:
+        raise DataError(
+            f"target {target.name!r}: expected values that vary, got only {target.mean:g}"
+        )
+    return Target(target.name, target.mean, target.std)
+
+
+def _no_missing(name: str, missing: int, first: str) -> None:
+    if missing:
+        raise DataError(
+            f"target {name!r}: expected a value in every row, got none in {first} ({missing} in "
+            "all); remove these rows"
+        )
 
 
 def _target_numbers(column: Any, name: str) -> Any:
-    _no_missing(column, name)
-    return _as_numbers(column, name, "; classes are learned where they are the only target")
-
-
-def _learn_number(column: Any, name: str) -> Target:
-    values = _target_numbers(column, name)
-    mean, std = float(values.mean()), float(values.std())
-    if not std > 1e-12 * max(abs(mean), 1.0):
-        raise DataError(f"target {name!r}: expected values that vary, got only {mean:g}")
-    return Target(name, mean, std)
+    gaps = column.isna().to_numpy()
+    _no_missing(name, int(gaps.sum()), row(column, gaps))
+    return as_numbers(column, name, NUMBERS_ONLY)

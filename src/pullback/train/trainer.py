@@ -29,9 +29,10 @@ from pullback.train import run
 from pullback.train.callbacks import Callback, Row
 from pullback.train.curves import draw
 from pullback.train.dataset import Dataset
-from pullback.train.metrics import METRICS
+from pullback.train.scoring import Metric, find_metric
 from pullback.train.step import make_step
-from pullback.train.steps import Steps
+from pullback.train.steps import Steps, Stretch
+from pullback.train.stream import Stream
 
 Loss = Callable[[Any, Any], Any]
 EVALUATION_ROWS = 4096
@@ -40,9 +41,10 @@ EVALUATION_ROWS = 4096
 class Trainer:
     """Trains `model`, a pytree that is called as a function, by minibatches.
 
-    `loss(outputs, targets)` is a function or a name in `nn.LOSSES`, `metric` one in `METRICS` or
-    None. `l2` adds l2/2 times the sum of squared weights (not of biases) to the loss. A step runs
-    as machine code, or with `compiled=False` by NumPy. After `fit`, `model` is the trained one.
+    `loss(outputs, targets)` is a function or a name in `nn.LOSSES`; `metric` a name in `METRICS` or
+    of scikit-learn's scorers, a function (y_true, y_pred), or None, see `find_metric`. `l2` adds
+    l2/2 times the sum of squared weights (not of biases) to the loss. A step runs as machine code,
+    or with `compiled=False` by NumPy. After `fit`, `model` is the trained one.
     Raises ConfigError for unknown names.
 
     >>> import numpy as np, pullback as pb
@@ -60,7 +62,7 @@ class Trainer:
         model: Any,
         loss: str | Loss,
         optimizer: Optimizer,
-        metric: str | None = None,
+        metric: str | Metric | Callable[[Any, Any], float] | None = None,
         l2: float = 0.0,
         compiled: bool = True,
     ) -> None:
@@ -68,8 +70,8 @@ class Trainer:
         self.loss_name = loss if isinstance(loss, str) else getattr(loss, "__name__", "function")
         self.loss: Loss = _named(loss, LOSSES, "loss") if isinstance(loss, str) else loss
         self.optimizer = optimizer
-        self.metric_name = metric
-        self.metric = _named(metric, METRICS, "metric") if metric is not None else None
+        self.metric = find_metric(metric) if metric is not None else None
+        self.metric_name = self.metric.name if self.metric is not None else None
         if not 0 <= l2 < float("inf"):
             raise ConfigError(f"l2: expected a finite number of 0 or more, got {l2}")
         self.l2 = l2
@@ -81,8 +83,8 @@ class Trainer:
 
     def fit(
         self,
-        data: Dataset,
-        validation: Dataset | None = None,
+        data: Dataset | Stream,
+        validation: Dataset | Stream | None = None,
         *,
         epochs: int = 10,
         batch_size: int = 32,
@@ -94,9 +96,10 @@ class Trainer:
         """Train until `epochs` epochs are done, and return one row of figures per epoch.
 
         With `out`, a folder, each epoch ends with a checkpoint there; `resume` goes on from it,
-        with bitwise the same result as if never interrupted. The order of the samples follows
-        from `seed` and the epoch alone. An epoch that an error or Ctrl-C ends is undone: model,
-        state and history are those of the last whole epoch.
+        with bitwise the same result as if never interrupted. The order of the samples follows from
+        `seed` and the epoch alone. A `Stream` is measured on validation data alone. An epoch that
+        an error or Ctrl-C ends is undone: model, state and history are those of the last whole
+        epoch.
         Raises ConfigError, ShapeError or DataError for what does not fit, before anything is
         written; DivergenceError where the loss is not finite; CheckpointError where `out` holds a
         run already and `resume` is not set, or its checkpoint is not readable.
@@ -105,7 +108,8 @@ class Trainer:
         self._check(data, "data")
         if validation is not None:
             self._check(validation, "validation")
-        first_batch = data.inputs[:batch_size], data.targets[:batch_size]
+        trial = data.trial()
+        first_batch = trial.inputs[:batch_size], trial.targets[:batch_size]
         self._steps.step(self.model, self.state, *first_batch)  # raises what cannot be traced
         folder = Path(out) if out is not None else None
         origin = self._origin(data, validation, batch_size, seed)
@@ -151,12 +155,18 @@ class Trainer:
             [self._forward(inputs[rows]) for rows in _parts(len(inputs), EVALUATION_ROWS)]
         )
 
-    def evaluate(self, data: Dataset) -> dict[str, float]:
+    def outputs(self, data: Dataset | Stream) -> tuple[Any, Any]:
+        """Return the model's outputs for all rows of `data`, and the targets."""
+        found = [(self.predict(part.inputs), np.array(part.targets)) for part in data.parts()]
+        outputs, targets = map(np.concatenate, zip(*found, strict=True))
+        return outputs, targets
+
+    def evaluate(self, data: Dataset | Stream) -> dict[str, float]:
         """Return the loss and the metric on `data`."""
-        outputs = self.predict(data.inputs)
-        figures = {"loss": float(self.loss(outputs, data.targets))}
-        if self.metric is not None and self.metric_name is not None:
-            figures[self.metric_name] = float(self.metric(outputs, data.targets))
+        outputs, targets = self.outputs(data)
+        figures = {"loss": float(self.loss(outputs, targets))}
+        if self.metric is not None:
+            figures[self.metric.name] = self.metric(outputs, targets)
         return figures
 
     def draw_curves(self, folder: Path, title: str = "") -> Path:
@@ -165,13 +175,14 @@ class Trainer:
         draw(self.history, path, self.metric_name, title)
         return path
 
-    def _check(self, data: Dataset, name: str) -> None:
+    def _check(self, whole: Dataset | Stream, name: str) -> None:
         """Try model, loss and metric, so that a misfit shows before training."""
-        if not isinstance(data, Dataset):
+        if not isinstance(whole, Dataset | Stream):
             raise DataError(
-                f"{name}: expected a Dataset, got {type(data).__name__}; write "
+                f"{name}: expected a Dataset, got {type(whole).__name__}; write "
                 "Dataset(inputs, targets)"
             )
+        data = whole.trial()
         try:
             outputs = self.model(data.inputs[:2])
             if data.inputs.dtype.kind in "iu":
@@ -204,18 +215,17 @@ class Trainer:
 
     def _epoch(
         self,
-        data: Dataset,
-        validation: Dataset | None,
+        data: Dataset | Stream,
+        validation: Dataset | Stream | None,
         epoch: int,
         batch_size: int,
         seed: int,
         callbacks: Sequence[Callback],
     ) -> Row:
         start = time.perf_counter()
-        order = random.permutation(random.fold_in(random.key(seed), epoch), len(data))
         total = 0.0
         batch, count = 0, -(-len(data) // batch_size)
-        for stretch in self._steps.epoch(self.model, self.state, data, order, batch_size):
+        for stretch in self._stretches(data, epoch, batch_size, seed):
             self.model, self.state, *_ = stretch
             for loss in map(float, stretch.losses):
                 batch += 1
@@ -231,14 +241,22 @@ class Trainer:
         if not all(np.isfinite(leaf).all() for leaf in pytree.leaves(self.model)):
             raise _divergence("a weight became infinite or NaN", f"epoch {epoch}")
         row: Row = {"epoch": epoch, "train_loss": total / len(data)}
-        if self.metric is not None:
+        if self.metric is not None and isinstance(data, Dataset):
             row[f"train_{self.metric_name}"] = self._figures(data, epoch)[str(self.metric_name)]
         if validation is not None:
             row |= {f"validation_{k}": v for k, v in self._figures(validation, epoch).items()}
         row |= {"seconds": seconds, "samples_per_second": len(data) / seconds}
         return row
 
-    def _figures(self, data: Dataset, epoch: int) -> dict[str, float]:
+    def _stretches(
+        self, data: Dataset | Stream, epoch: int, batch_size: int, seed: int
+    ) -> Iterator[Stretch]:
+        """Take the steps of an epoch, window by window, each from where the one before led."""
+        key = random.fold_in(random.key(seed), epoch)
+        for window, order in data.windows(key, batch_size):
+            yield from self._steps.epoch(self.model, self.state, window, order, batch_size)
+
+    def _figures(self, data: Dataset | Stream, epoch: int) -> dict[str, float]:
         with np.errstate(over="ignore", invalid="ignore"):
             figures = self.evaluate(data)
         if not np.isfinite(figures["loss"]):
@@ -254,7 +272,11 @@ class Trainer:
         return graph(self.model, x)
 
     def _origin(
-        self, data: Dataset, validation: Dataset | None, batch_size: int, seed: int
+        self,
+        data: Dataset | Stream,
+        validation: Dataset | Stream | None,
+        batch_size: int,
+        seed: int,
     ) -> dict[str, Any]:
         """What a run must share with its continuation, as far as it can be told."""
         return {
