@@ -20,6 +20,7 @@ FLOORS = {
     "optim": 5,
     "train": 5,
     "explain": 6,
+    "sklearn": 6,
     "interchange": 6,
     "bench": 6,
     "cli": 7,

@@ -145,6 +145,7 @@ _LAZY = {
     "optim": "pullback.optim",
     "random": "pullback.numpy.random",
     "scipy": "pullback.scipy",
+    "sklearn": "pullback.sklearn",
     "train": "pullback.train",
 }
 _LAZY_FUNCTIONS = dict.fromkeys(

@@ -1,0 +1,151 @@
+"""Training steps: minibatches by the dozen to one call of machine code, or one by one by NumPy."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pullback.core.graph import Graph
+from pullback.core.tracing import trace
+from pullback.native.compile import Compiled
+from pullback.nn.losses import l2_penalty
+from pullback.nn.stateful import combine, partition, training_call
+from pullback.ops.index import setitem
+from pullback.optim.optimizer import like
+from pullback.passes import optimise
+from pullback.passes.cost import cost
+from pullback.sklearn.objectives import Loss, weighted
+from pullback.sklearn.solvers import Settings, Solver
+from pullback.transform.control.while_loop import while_loop
+from pullback.transform.reverse import value_and_grad
+
+CALL_BYTES = 4_000_000
+"""About how much data a call of machine code takes: it lasts a millisecond or more."""
+COMPILE_SECONDS = 0.15
+"""Training that NumPy does in this time, as far as can be told before, is not worth compiling."""
+
+
+class Samples(NamedTuple):
+    """Rows to train on: `inputs` (n, ...), perhaps sparse, `targets` and `weights` (n,)."""
+
+    inputs: Any
+    targets: Any
+    weights: Any
+
+
+class Batches(NamedTuple):
+    """Minibatches in arrays (steps, size, ...), and for each that is used its number of samples.
+
+    The arrays may have room for more.
+    """
+
+    samples: Samples
+    sizes: list[int]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is fixed for a training: the loss, the solver, and how it is run."""
+
+    loss: Loss
+    solver: Solver
+    threads: int | None = None
+    matmul_precision: Any = "float32"
+
+
+def objective(loss: Loss, model: Any, samples: Samples, alpha: Any) -> tuple[Any, Any]:
+    """Return (sum w l + alpha/2 |W|^2) / sum w in training, and the model's state after.
+
+    Biases are not penalised; samples that weigh nothing at all leave the penalty.
+    """
+    outputs, trained = training_call(model, samples.inputs)
+    parameters = partition(model)[0]
+    total = np.sum(samples.weights)
+    divisor = np.where(total > 0, total, 1).astype(samples.weights.dtype)
+    penalty = like(alpha, samples.weights) * l2_penalty(parameters)
+    value = weighted(loss(outputs, samples.targets), samples.weights) + penalty
+    return value / divisor, partition(trained)[1]
+
+
+def one_step(plan: Plan, model: Any, state: Any, samples: Samples, settings: Settings) -> Any:
+    """Return the model and the solver's state after a step, and the objective before it."""
+    parameters, remembered = partition(model)
+
+    def value(parameters: Any) -> tuple[Any, Any]:
+        return objective(plan.loss, combine(parameters, remembered), samples, settings["alpha"])
+
+    (loss, remembered), gradient = value_and_grad(value, has_aux=True)(parameters)
+    parameters, state = plan.solver(settings).update(gradient, state, parameters)
+    return combine(parameters, remembered), state, loss
+
+
+@functools.lru_cache(maxsize=32)
+def compiled_steps(plan: Plan) -> Compiled:
+    """Return the compiled function of many steps, which all trainings of a plan share."""
+
+    def steps(model: Any, state: Any, batches: Samples, count: Any, settings: Settings) -> Any:
+        def goes_on(carry: Any) -> Any:
+            return np.less(carry[2], count)
+
+        def advance(carry: Any) -> Any:
+            model, state, k, losses = carry
+            batch = Samples(*(array[k] for array in batches))
+            model, state, loss = one_step(plan, model, state, batch, settings)
+            return model, state, k + 1, setitem(losses, k, loss)
+
+        losses = np.zeros(len(batches.inputs), batches.weights.dtype)
+        model, state, _, losses = while_loop(goes_on, advance, (model, state, np.array(0), losses))
+        return model, state, losses
+
+    return Compiled(steps, (), (0, 1), plan.threads, plan.matmul_precision)
+
+
+def worth_compiling(graph: Graph, times: float) -> bool:
+    """Return whether NumPy would be busy for long with `graph`, which is to run so many times.
+
+    An estimate decides, not a clock: the same training is to run the same way each time.
+    """
+    return 1e-9 * sum(map(cost, graph.nodes)) * times > COMPILE_SECONDS
+
+
+class Steps:
+    """Steps of a plan over batches: (model, state, batches, settings) -> (model, state, losses).
+
+    Machine code takes them where `count` steps on `samples`, or arrays like these, would keep
+    NumPy busy for a while. It is given the arrays of model and state, to write on.
+    """
+
+    def __init__(
+        self, plan: Plan, model: Any, state: Any, samples: Any, settings: Settings, count: int
+    ) -> None:
+        self.plan, self.settings = plan, settings
+        self._graphs: dict[Any, Graph] = {}
+        self.compiled = worth_compiling(self._graph(model, state, samples), count)
+
+    def _graph(self, model: Any, state: Any, samples: Samples) -> Graph:
+        key = samples.inputs.shape
+        if key not in self._graphs:
+            step = functools.partial(one_step, self.plan)
+            self._graphs[key] = optimise(trace(step, model, state, samples, self.settings))
+        return self._graphs[key]
+
+    def __call__(
+        self, model: Any, state: Any, batches: Batches, settings: Settings
+    ) -> tuple[Any, Any, Any]:
+        """Take the steps."""
+        count = len(batches.sizes)
+        if self.compiled:
+            run = compiled_steps(self.plan)
+            model, state, losses = run(model, state, batches.samples, np.array(count), settings)
+            return model, state, losses[:count]
+        losses = []
+        with np.errstate(over="ignore", invalid="ignore"):  # told by the loss
+            for k in range(count):
+                samples = Samples(*(array[k] for array in batches.samples))
+                graph = self._graph(model, state, samples)
+                model, state, loss = graph(model, state, samples, settings)
+                losses.append(loss)
+        return model, state, np.array(losses)
