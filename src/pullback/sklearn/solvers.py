@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from pullback.core.errors import ConfigError
-from pullback.optim.optimizer import LearningRate, Optimizer, like, per_leaf
+from pullback.optim.optimizer import At, LearningRate, Optimizer, Slots, like, per_leaf
 from pullback.optim.optimizers import OPTIMIZERS
 
 Settings = dict[str, Any]
 """Numbers that the step takes as arguments, by name: rate, alpha, and those of the solver."""
 Solver = Callable[[Settings], Optimizer]
-Slots = tuple[Any, ...]
 
 
 def numbers(**values: float) -> Settings:
@@ -35,10 +34,10 @@ def adam(settings: Settings) -> Optimizer:
     """
     beta_1, beta_2 = settings["beta_1"], settings["beta_2"]
 
-    def rule(p: Any, g: Any, rate: Any, t: Any, slots: Slots) -> tuple[Any, Slots]:
+    def rule(p: Any, g: Any, at: At, slots: Slots) -> tuple[Any, Slots]:
         m = like(beta_1, p) * slots[0] + like(1 - beta_1, p) * g
         v = like(beta_2, p) * slots[1] + like(1 - beta_2, p) * (g * g)
-        corrected = like(settings["rate"] * np.sqrt(1 - beta_2**t) / (1 - beta_1**t), p)
+        corrected = like(settings["rate"] * np.sqrt(1 - beta_2**at.t) / (1 - beta_1**at.t), p)
         return p - corrected * m / (np.sqrt(v) + like(settings["epsilon"], p)), (m, v)
 
     return per_leaf(rule, lambda step: settings["rate"], ("mean", "square"))
@@ -55,10 +54,10 @@ def nesterov(settings: Settings) -> Optimizer:
 
 
 def _descent(settings: Settings, nesterov: bool) -> Optimizer:
-    def rule(p: Any, g: Any, rate: Any, t: Any, slots: Slots) -> tuple[Any, Slots]:
+    def rule(p: Any, g: Any, at: At, slots: Slots) -> tuple[Any, Slots]:
         m = like(settings["momentum"], p)
-        v = m * slots[0] - rate * g
-        return p + (m * v - rate * g if nesterov else v), (v,)
+        v = m * slots[0] - at.rate * g
+        return p + (m * v - at.rate * g if nesterov else v), (v,)
 
     return per_leaf(rule, lambda step: settings["rate"], ("velocity",))
 
