@@ -10,7 +10,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from pullback.bench import Comparison, Task, Timing, compare, tasks
+from pullback.bench import Comparison, Task, Timing, ceilings, compare, tasks
 from pullback.bench.child import decoded, environment
 from pullback.bench.report import draw, write_csv
 from pullback.cli.bench import duration, remarks, table
@@ -81,8 +81,25 @@ def test_a_failure_of_ours_is_not_left_out():
         quick(Task("broken", "ours fails", {"pullback": failing}))
 
 
+def test_a_task_that_counts_its_work_is_compared_with_the_products_alone():
+    a, b = np.random.default_rng(0).random((2, 256, 256), np.float32)
+    found = quick(Task("a", "a", {"pullback": lambda: lambda: a @ b}, flops=2 * 256**3))
+    assert 0 < found.share("pullback") < 1.5
+    assert found.share("pullback") == found.ceiling / found.timings["pullback"].minimum
+    assert list(found.timings) == ["pullback"]
+    assert quick(task()).share("pullback") is None
+
+
+def test_the_ceiling_is_the_longer_of_products_and_copies():
+    taken = {ceilings.BY_US: 2.0, ceilings.BY_NUMPY: 1.0, ceilings.COPY: 4.0}
+    product, copy = 2 * ceilings.SIDE**3, 2 * ceilings.COPIED
+    assert ceilings.seconds(product, 0, taken) == 1
+    assert ceilings.seconds(product / 2, copy, taken) == 4
+
+
 def test_comparisons_survive_the_way_from_the_child():
-    found = Comparison("t", {"pullback": Timing(1.0, 2.0)}, {"jax.jit": "why"}, Timing(0.5, 0.5))
+    times = {"pullback": Timing(1.0, 2.0)}
+    found = Comparison("t", times, {"jax.jit": "why"}, Timing(0.5, 0.5), 0.75)
     assert decoded(json.loads(json.dumps(asdict(found)))) == found
     assert found.cost == 2
 

@@ -57,7 +57,7 @@ def decoded(content: dict[str, Any]) -> Comparison:
     """Return the comparison that `asdict` took apart."""
     timings = {peer: Timing(**timing) for peer, timing in content["timings"].items()}
     value = Timing(**content["value"]) if content["value"] else None
-    return Comparison(content["task"], timings, content["left_out"], value)
+    return Comparison(content["task"], timings, content["left_out"], value, content["ceiling"])
 
 
 def main() -> None:

@@ -207,10 +207,12 @@ TASKS = (
         "lenet",
         "SGD step of LeNet-5, batch 64, float32",
         peers(our_lenet, torch_lenet, jax_lenet),
+        flops=2 * 64 * (2 * 28 * 28 * 150 + 3 * 10 * 10 * 2400 + 3 * (400 * 120 + 120 * 84 + 840)),
     ),
     Task(
         "convolution",
         "3 x 3, 64 to 64 channels, 32 x 32, batch 32, with both slopes, float32",
         peers(our_convolution, torch_convolution, jax_convolution),
+        flops=3 * 2 * 32 * 32 * 32 * 9 * 64 * 64,
     ),
 )

@@ -183,7 +183,20 @@ def training_step(rule: Rule, sizes: tuple[int, ...], batch: int) -> Task:
         f"{rule}-{widths}",
         f"{'SGD' if rule == 'sgd' else 'Adam'} step of {list(sizes)}, batch {batch}, float32",
         {peer: builder(build) for peer, build in PEERS.items()},
+        flops=products(sizes, batch),
     )
+
+
+def products(sizes: tuple[int, ...], batch: int) -> int:
+    """Return the operations in a step's products: values, slopes of weights and of layers.
+
+    No slope of the inputs is taken.
+
+    >>> products((3, 2), 1)
+    24
+    """
+    weights = [n * m for n, m in itertools.pairwise(sizes)]
+    return 2 * batch * (3 * sum(weights) - weights[0])
 
 
 RULES: tuple[Rule, ...] = ("sgd", "adam")

@@ -17,7 +17,10 @@ COLOURS = {
     "jax.jit": "#38a169",
 }
 OTHER = "#805ad5"
-HEADER = ("task", "peer", "minimum", "median", "ratio", "gradient over value", "left out")
+HEADER = (
+    "task", "peer", "minimum", "median", "ratio", "share of ceiling", "gradient over value",
+    "left out",
+)  # fmt: skip
 
 
 def write_csv(found: Sequence[Comparison], path: Path) -> None:
@@ -28,10 +31,10 @@ def write_csv(found: Sequence[Comparison], path: Path) -> None:
     for comparison in found:
         for peer, timing in comparison.timings.items():
             cost = comparison.cost if peer == OURS else None
-            ratio = comparison.ratio(peer)
-            rows.writerow((comparison.task, peer, timing.minimum, timing.median, ratio, cost, None))
+            figures = comparison.ratio(peer), comparison.share(peer), cost
+            rows.writerow((comparison.task, peer, timing.minimum, timing.median, *figures, None))
         for peer, why in comparison.left_out.items():
-            rows.writerow((comparison.task, peer, None, None, None, None, why))
+            rows.writerow((comparison.task, peer, *[None] * 5, why))
     write_atomically(path, text.getvalue().encode())
 
 

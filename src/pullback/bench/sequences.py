@@ -11,7 +11,7 @@ from pullback.bench.steps import RATE, step_of, torch_step_of
 from pullback.bench.timing import OURS, Run, Task
 
 BATCH, TIME, UNITS, LAYERS = 32, 100, 128, 2
-TEXTS, CONTEXT, VOCABULARY, BLOCKS, HEADS = 16, 128, 65, 4, 4
+TEXTS, CONTEXT, VOCABULARY, BLOCKS, WIDTH, HEADS = 16, 128, 65, 4, 128, 4
 
 
 def make_lstm() -> tuple[Any, Any, Any]:
@@ -48,7 +48,9 @@ def torch_lstm() -> Run:
 def make_gpt() -> tuple[Any, Any, Any]:
     """Return a GPT, texts, and the characters that follow."""
     x, t = np.random.default_rng(0).integers(0, VOCABULARY, (2, TEXTS, CONTEXT))
-    model = pb.nn.gpt(pb.random.key(0), VOCABULARY, CONTEXT, heads=HEADS, layers=BLOCKS)
+    model = pb.nn.gpt(
+        pb.random.key(0), VOCABULARY, CONTEXT, features=WIDTH, heads=HEADS, layers=BLOCKS
+    )
     return model, x, t
 
 
@@ -103,10 +105,12 @@ TASKS = (
         "lstm",
         f"SGD step of an LSTM, {LAYERS} x {UNITS}, sequence {TIME}, batch {BATCH}, float32",
         {OURS: lstm, "torch eager": torch_lstm},
+        flops=2 * BATCH * TIME * (3 * LAYERS * 2 - 1) * UNITS * 4 * UNITS,
     ),
     Task(
         "gpt",
         f"SGD step of a GPT, {BLOCKS} blocks of 128, context {CONTEXT}, batch {TEXTS}, float32",
         {OURS: gpt, "torch eager": torch_gpt},
+        flops=3 * 2 * TEXTS * CONTEXT * (BLOCKS * (12 * WIDTH + CONTEXT) + VOCABULARY) * WIDTH,
     ),
 )

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.bench import ceilings
 from pullback.core import pytree
 from pullback.core.errors import ComparisonError, PullbackError
 
@@ -30,7 +31,9 @@ class Task:
 
     `peers` leads from a name to what builds the function to be timed; OURS is among them. Results
     are pytrees of arrays and are to agree to the relative `tolerance`. `value` builds what a
-    gradient is compared with: the same function, compiled but not differentiated.
+    gradient is compared with: the same function, compiled but not differentiated. `flops` counts
+    the multiplications and additions in float32 products of matrices, `moved` the bytes that have
+    to be read and written at least; where both are 0, no ceiling is known.
     """
 
     name: str
@@ -38,6 +41,8 @@ class Task:
     peers: Mapping[str, Builder]
     tolerance: float = 1e-3
     value: Builder | None = None
+    flops: float = 0.0
+    moved: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +55,24 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What a task's peers took, why some were left out, and the time of the value alone."""
+    """What a task's peers took, why some were left out, and the time of the value alone.
+
+    `ceiling` is the time in seconds of the products or copies alone, at the machine's best rate.
+    """
 
     task: str
     timings: dict[str, Timing]
     left_out: dict[str, str] = field(default_factory=dict)
     value: Timing | None = None
+    ceiling: float | None = None
 
     def ratio(self, peer: str) -> float:
         """Return the peer's fastest round over ours."""
         return self.timings[peer].minimum / self.timings[OURS].minimum
+
+    def share(self, peer: str) -> float | None:
+        """Return which share of the machine's best rate a peer reaches."""
+        return None if self.ceiling is None else self.ceiling / self.timings[peer].minimum
 
     @property
     def cost(self) -> float | None:
@@ -94,9 +107,12 @@ def compare(task: Task, rounds: int = 10, seconds: float = 0.05, limit: float = 
             continue
         check_agreement(task, peer, found, expected)
         runs[peer] = run
-    if task.value is not None:
-        runs["value"] = task.value()
-        runs["value"]()
+    beside = {"value": task.value()} if task.value is not None else {}
+    limited = task.flops or task.moved
+    beside |= ceilings.references() if limited else {}
+    for run in beside.values():
+        run()
+    runs |= beside
     times: dict[str, list[float]] = {name: [] for name in runs}
     start = time.perf_counter()
     for turn in range(rounds):
@@ -105,8 +121,10 @@ def compare(task: Task, rounds: int = 10, seconds: float = 0.05, limit: float = 
         for name, run in runs.items():
             times[name].append(seconds_of(run, seconds))
     timings = {name: Timing(min(t), statistics.median(t)) for name, t in times.items()}
-    value = timings.pop("value", None)
-    return Comparison(task.name, timings, left_out, value)
+    others = {name: timings.pop(name) for name in beside}
+    best = {name: timing.minimum for name, timing in others.items()}
+    ceiling = ceilings.seconds(task.flops, task.moved, best) if limited else None
+    return Comparison(task.name, timings, left_out, others.get("value"), ceiling)
 
 
 def seconds_of(run: Run, at_least: float) -> float:

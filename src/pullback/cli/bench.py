@@ -71,13 +71,16 @@ def table(found: Iterable[Comparison], threads: int) -> Table:
     from pullback.bench import OURS
 
     table = Table("task", "peer", title=f"time of a call, {_threads(threads)}")
-    for column in ("minimum", "median", "ratio"):
+    for column in ("minimum", "median", "ratio", "ceiling"):
         table.add_column(column, justify="right", no_wrap=True)
     for comparison in found:
         label = comparison.task
         for peer, timing in comparison.timings.items():
             ratio = "" if peer == OURS else f"{comparison.ratio(peer):.2f}"
-            table.add_row(label, peer, duration(timing.minimum), duration(timing.median), ratio)
+            share = comparison.share(peer)
+            reached = "" if share is None else f"{share:.0%}"
+            times = duration(timing.minimum), duration(timing.median)
+            table.add_row(label, peer, *times, ratio, reached)
             label = ""
         table.add_section()
     return table
