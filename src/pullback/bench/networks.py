@@ -163,12 +163,36 @@ def with_jax(rule: Rule, weights: Weights, x: Any, t: Any) -> Run:
     return continued(fast, (begin, state), jnp.asarray(x), jnp.asarray(t))
 
 
+def with_sklearn(rule: Rule, weights: Weights, x: Any, t: Any) -> Run:
+    """Return a step by scikit-learn: partial_fit, which checks what it is given every time."""
+    from sklearn.neural_network import MLPClassifier
+
+    model = MLPClassifier(
+        [b.size for b in weights[1:-2:2]],
+        solver=rule,
+        alpha=0.0,
+        batch_size=len(x),
+        learning_rate_init=SGD_RATE if rule == "sgd" else RATE,
+        momentum=0.0,
+        shuffle=False,
+    )
+    model.partial_fit(x, t, classes=np.arange(weights[-1].size))
+    model.coefs_, model.intercepts_ = ([w.copy() for w in weights[k::2]] for k in (0, 1))
+    del model._optimizer  # the next step makes one for these weights
+
+    def run() -> Any:
+        return model.partial_fit(x, t).loss_
+
+    return run
+
+
 PEERS = {
     OURS: ours,
     "NumPy by hand": by_hand,
     "torch eager": with_torch,
     "torch.compile": functools.partial(with_torch, compiled=True),
     "jax.jit": with_jax,
+    "scikit-learn": with_sklearn,
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import pullback as pb
+from pullback.bench.loops import BY_HAND
 from pullback.bench.timing import OURS, Builder, Run, Task
 
 Inputs = tuple[Any, ...]
@@ -171,10 +172,17 @@ def gradient(name: str, example: Example) -> Task:
         fast = jax.jit(jax.value_and_grad(lambda *inputs: function(jnp, *inputs)))
         return lambda: jax.block_until_ready(fast(*inputs))
 
+    def with_numba() -> Run:
+        import numba
+
+        inputs, fast = make(np.random.default_rng(0)), numba.njit(BY_HAND[name])
+        return lambda: fast(*inputs)
+
+    by_hand = {"numba by hand": with_numba} if name in BY_HAND else {}
     return Task(
         name,
         f"gradient: {summary}, float64",
-        {OURS: ours(pb.value_and_grad(value)), "jax.jit": with_jax},
+        {OURS: ours(pb.value_and_grad(value)), "jax.jit": with_jax} | by_hand,
         tolerance=1e-8,
         value=ours(value),
         moved=MOVED.get(name, 0),

@@ -30,7 +30,7 @@ def bench(
     ),
     show: Annotated[bool, typer.Option("--list", help="Name the tasks, and end.")] = False,
 ) -> None:
-    """Time computations side by side with NumPy, PyTorch and JAX, where they are installed."""
+    """Time computations side by side with the libraries that are installed."""
     from rich.console import Console
 
     from pullback.bench import child, report, tasks
