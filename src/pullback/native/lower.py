@@ -152,7 +152,8 @@ class Lowering:
             self.cost[node] = sum(self.cost[i] for i in inside) + own_cost(node)
             repeated = self.uses.get(node, 0) > 1 or self._is_stretched(node)
             if repeated and self.cost[node] > INLINE_COST:
-                stored.add(node)
+                stored.add(_reshaped(node))
+                self.cost[node] = depth[node] = 0
         return stored
 
     def _sources(self, node: Node) -> Iterable[Node]:
@@ -345,6 +346,14 @@ class Lowering:
         else:
             self.storage[node] = outs[0]
         unit.steps = [Python(node, outs, tuple(inputs))]
+
+
+def _reshaped(node: Node) -> Node:
+    """Return what `node` is a reshape of: it lies in memory likewise, and its loops are those of
+    what it is made from."""
+    while node.op is not None and node.op.name == "reshape":
+        node = node.inputs[0]
+    return node
 
 
 def _only_names(node: Node) -> bool:

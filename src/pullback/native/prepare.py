@@ -12,6 +12,7 @@ from pullback.native.loops import Buffer, Kernel
 from pullback.native.parts import in_parts
 from pullback.native.simplify_loops import tidy
 from pullback.native.steps import Block, Step
+from pullback.native.unroll import unrolled
 
 
 def prepare(
@@ -26,7 +27,7 @@ def prepare(
     Where it does, it is the argument that stands among the results. What is `given` lies outside.
     """
     joined = join_sums(join_products(steps))
-    found = in_parts([tidy(s) if isinstance(s, Kernel) else s for s in joined])
+    found = in_parts([unrolled(tidy(s)) if isinstance(s, Kernel) else s for s in joined])
     found, same = reused(found, pairs)
     placed = tuple(same.get(b, b) for b in results)
     return Block(tuple(found), memory.plan(found, given), tuple(arguments), placed)
