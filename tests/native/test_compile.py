@@ -287,11 +287,11 @@ def test_every_stage_can_be_read():
     compiled = pb.compile(lambda x: np.tanh(2 * x).sum(axis=1))
     with pytest.raises(ConfigError, match="not been called yet"):
         _ = compiled.loops
-    compiled(X)
+    compiled(np.tile(X, 2))
     assert "tanh" in str(compiled.graph)
     loops, body = compiled.loops.splitlines()
-    assert loops == "for i0 < 5, i1 < 4:"
-    assert body.endswith("[i0] sum= tanh(multiply(2, x[4*i0 + i1]))")
+    assert loops == "for i0 < 5, i1 < 8:"
+    assert body.endswith("[i0] sum= tanh(multiply(2, x[8*i0 + i1]))")
     assert "define" in compiled.llvm
     assert "run0" in compiled.asm
     assert "loops       1" in compiled.report()

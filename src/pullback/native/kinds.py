@@ -17,12 +17,38 @@ REDUCTIONS: dict[str, Combine] = {
     "sum": "sum", "prod": "prod", "max": "max", "min": "min", "all": "all", "any": "any",
 }  # fmt: skip
 
+TOGETHER = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum"}
+"""The operation that combines two elements of a reduction."""
+
+MOST_TURNS = 4
+"""Loops of so few turns are written out: what lies last in memory may be coordinates or colours,
+and three elements fill no vector."""
+
+
+def terms(node: Node) -> int:
+    """Return how many elements of each input make an element of `node`."""
+    return node.inputs[0].aval.size // max(node.aval.size, 1) if is_short(node) else 1
+
+
+def is_short(node: Node) -> bool:
+    """Whether `node` reduces so few elements to one that it is an expression."""
+    return (
+        is_reduction(node)
+        and node.op is not None
+        and node.op.name in TOGETHER
+        and node.dtype.kind in "fiu"
+        and not is_narrow(node.dtype)
+        and 0 < node.inputs[0].aval.size <= MOST_TURNS * node.aval.size
+    )
+
 
 def own_cost(node: Node) -> int:
     """Return what computing an element again costs, beside its inputs; views cost nothing."""
     assert node.op is not None
     if node.op.name in CHEAP:
         return 1
+    if is_short(node):
+        return terms(node) - 1
     return 8 * (node.op.name in SCALARS or places.needs_memory(node))
 
 
@@ -33,6 +59,8 @@ def is_expression(node: Node) -> bool:
     if node.op is None or not is_native(node):
         return False
     name = node.op.name
+    if is_short(node):
+        return True
     if complexes.concerns(node) and name not in places.VIEWS and name != "getitem":
         return name in complexes.PARTS
     if name in SCALARS:

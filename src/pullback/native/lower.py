@@ -19,13 +19,17 @@ from pullback.native import complexes, control, fourier, library, linalg, places
 from pullback.native.fuse import joined
 from pullback.native.kinds import (
     REDUCTIONS,
+    TOGETHER,
     is_expression,
     is_native,
     is_reduction,
+    is_short,
     own_cost,
+    terms,
     working_dtype,
 )
 from pullback.native.loops import (
+    Affine,
     Apply,
     Buffer,
     Expr,
@@ -149,7 +153,7 @@ class Lowering:
             depth[node] = 1 + max((depth[i] for i in inside), default=0)
             if depth[node] > MOST_DEPTH:
                 stored.add(node)
-            self.cost[node] = sum(self.cost[i] for i in inside) + own_cost(node)
+            self.cost[node] = terms(node) * sum(self.cost[i] for i in inside) + own_cost(node)
             repeated = self.uses.get(node, 0) > 1 or self._is_stretched(node)
             if repeated and self.cost[node] > INLINE_COST:
                 stored.add(_reshaped(node))
@@ -219,10 +223,35 @@ class Lowering:
             return self.parts(*viewed)
         if op.name == "getitem":
             return self._gathered(node, place)
+        if is_short(node):
+            return (self._short_reduction(node, place),)
         args = [self.parts(i, places.broadcast(place, i.shape)) for i in node.inputs]
         if complexes.concerns(node):
             return complexes.parts_of(node, working_dtype(node), args)
         return (Apply(op.name, tuple(arg[0] for arg in args), working_dtype(node), node.dtype),)
+
+    def _short_reduction(self, node: Node, place: Place) -> Expr:
+        """Return the few elements at `place`, combined in the order of memory."""
+        assert node.op is not None
+        (x,) = node.inputs
+        axes, own = set(node.params["axis"]), iter(place)
+        if node.aval.ndim == x.aval.ndim:  # the axes are kept, of length 1
+            own = iter([p for k, p in enumerate(place) if k not in axes])
+        around = [None if k in axes else next(own) for k in range(x.aval.ndim)]
+        name, dtype = TOGETHER[node.op.name], working_dtype(node)
+        found: Expr | None = None
+        for turns in np.ndindex(*[n for k, n in enumerate(x.shape) if k in axes]):
+            mine = iter(turns)
+            at = tuple(Affine(next(mine)) if p is None else p for p in around)
+            value = self.value(x, at)
+            if found is not None:
+                found = Apply(name, (found, value), dtype, dtype)
+            elif value.dtype == dtype:
+                found = value
+            else:
+                found = Apply("astype", (value,), value.dtype, dtype)
+        assert found is not None
+        return found
 
     def _gathered(self, node: Node, place: Place) -> Parts:
         source, *indices = node.inputs
@@ -267,7 +296,7 @@ class Lowering:
         if name in control.LOWERINGS:
             if not control.LOWERINGS[name](self, node, unit):
                 self._fall_back(node, unit)
-        elif is_reduction(node):
+        elif is_reduction(node) and not is_short(node):
             self._reduce(node, unit)
         elif is_native(node) and products.is_native(node):
             products.LOWERINGS[name](self, node, unit)

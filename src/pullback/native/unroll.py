@@ -6,24 +6,18 @@ import functools
 from collections.abc import Sequence
 from dataclasses import replace
 
+from pullback.native.kinds import MOST_TURNS, TOGETHER
 from pullback.native.loops import Affine, Apply, Expr, Kernel, Reduce, Statement, affine, operations
 from pullback.native.simplify_loops import rebuilt
 
-MOST_TURNS = 4
 LEAST_AROUND = 8
 """Fewer turns around would not fill a vector either."""
 MOST_OPERATIONS = 64
 """Longer bodies are not written several times."""
 
-TOGETHER = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum"}
-"""The operation that combines two elements of a reduction."""
-
 
 def unrolled(kernel: Kernel) -> Kernel:
-    """Return the kernel with its last loop written out, if that is short and another is around.
-
-    Coordinates, colours and the like lie last in memory: three elements fill no vector.
-    """
+    """Return the kernel with its last loop written out, if that is short and another is around."""
     *around, turns = kernel.sizes or (0,)
     last = len(around)
     if not (
