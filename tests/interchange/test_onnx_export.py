@@ -260,6 +260,8 @@ def test_arguments_without_a_batch_are_told_by_batch_axes(path):
     x, w = floats(2, 3), floats(3, 4)
     with pytest.raises(ConfigError, match="2 and 3 examples"):
         export_onnx(lambda x, w: x @ w, x, w, path=path)
+    with pytest.raises(ConfigError, match=r"does not take batches of 1009 .* dynamic_batch=False"):
+        export_onnx(lambda x: x @ x, floats(3, 3), path=path)
     others = (floats(6, 3), w)
     assert exported_agrees(lambda x, w: x @ w, (x, w), others, path=path, batch_axes=(0, None))
     columns = ((floats(3, n), w) for n in (2, 5))

@@ -9,13 +9,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pullback.interchange.onnx import export_onnx
+    from pullback.interchange.onnx import OnnxModel, export_onnx, import_onnx
     from pullback.interchange.weights import load_weights, read_info, save_weights
 
-__all__ = ["export_onnx", "load_weights", "read_info", "save_weights"]
+__all__ = ["OnnxModel", "export_onnx", "import_onnx", "load_weights", "read_info", "save_weights"]
 
 _MODULES = {
-    "export_onnx": "onnx",
+    **dict.fromkeys(("OnnxModel", "export_onnx", "import_onnx"), "onnx"),
     **dict.fromkeys(("load_weights", "read_info", "save_weights"), "weights"),
 }
 """What this package offers, and the module that has it: each is imported when it is asked for."""

@@ -15,11 +15,13 @@ from pullback.core.graph import Graph
 from pullback.core.op import Op
 from pullback.core.tracing import GraphTrace, argument_names, trace, trace_by, user_line
 from pullback.interchange.onnx.exporting.translate import declared, missing_rules, translate
+from pullback.interchange.onnx.model import OnnxModel
 from pullback.interchange.onnx.outline import Outline, outline
 from pullback.interchange.onnx.package import require
+from pullback.interchange.onnx.reading import STATE
 from pullback.interchange.onnx.sizes import BATCHES
 from pullback.interchange.onnx.writer import Names, Value, Writer, tensor
-from pullback.nn.module import Module
+from pullback.nn.module import Module, is_state
 from pullback.train.files import write_atomically
 
 OPSETS = range(18, 24)
@@ -61,10 +63,7 @@ def export_onnx(
         raise ConfigError(f"opset: expected {OPSETS[0]} to {OPSETS[-1]}, got {opset}")
     subject = _subject(function, example_args)
     axes = _axes(example_args, batch_axes) if dynamic_batch else ()
-    sizes = BATCHES if any(axis is not None for axis in axes) else BATCHES[:1]
-    graphs = [
-        trace(subject.call, subject.parameters, *_resized(example_args, axes, n)) for n in sizes
-    ]
+    graphs = _traced(subject, example_args, axes)
     graph = outline(graphs)
     _check_operations(graph, subject, example_args)
     _check_dtypes(graph)
@@ -76,6 +75,27 @@ def export_onnx(
     return Path(path)
 
 
+def _traced(
+    subject: _Subject, example_args: Sequence[Any], axes: Sequence[int | None]
+) -> list[Graph]:
+    """Return the graph for the example, or one for each size of the batch."""
+
+    def traced(args: Any) -> Graph:
+        return trace(subject.call, subject.parameters, *args)
+
+    if all(axis is None for axis in axes):
+        return [traced(example_args)]
+    try:
+        return [traced(_resized(example_args, axes, size)) for size in BATCHES]
+    except (ValueError, TypeError) as error:
+        traced(example_args)  # if that fails, too, its error is the one to see
+        raise ConfigError(
+            f"dynamic_batch: the function does not take batches of {BATCHES[0]} examples: {error} "
+            "(Give batch_axes, with None for arguments without a batch, or pass "
+            "dynamic_batch=False to export for the shape of the example only)"
+        ) from error
+
+
 @dataclass(frozen=True, slots=True)
 class _Subject:
     """What is exported: `call(parameters, *arguments)`, with the names of both."""
@@ -84,12 +104,13 @@ class _Subject:
     parameters: list[Any]
     parameter_names: list[str]
     input_names: list[str]
+    state_names: list[str]
 
 
 def _subject(function: Callable[..., Any], example_args: Sequence[Any]) -> _Subject:
     if not isinstance(function, Module):
         inputs = argument_names(inspect.unwrap(function), example_args)
-        return _Subject(_named_as(function, lambda _, *args: function(*args)), [], [], inputs)
+        return _Subject(_named_as(function, lambda _, *args: function(*args)), [], [], inputs, [])
     leaves, structure = pytree.flatten(function)
 
     def call(leaves: list[Any], *args: Any) -> Any:
@@ -97,7 +118,12 @@ def _subject(function: Callable[..., Any], example_args: Sequence[Any]) -> _Subj
 
     inputs = argument_names(inspect.unwrap(type(function).__call__), (None, *example_args))
     names = [readable(path) for path in pytree.paths(function)]
-    return _Subject(_named_as(type(function), call), leaves, names, inputs)
+    if isinstance(function, OnnxModel):  # whose parameters keep the names they came with
+        names = [name.partition(".")[2] for name in names]
+    running = [
+        name for name, is_running in zip(names, is_state(function), strict=True) if is_running
+    ]
+    return _Subject(_named_as(type(function), call), leaves, names, inputs, running)
 
 
 def _named_as(origin: Any, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -219,12 +245,15 @@ def _model(
         [tensor(a, name) for name, a in zip(initialisers, subject.parameters, strict=True)],
     )
     versions = [helper.make_opsetid("", opset)]
-    return helper.make_model(
+    model = helper.make_model(
         body,
         opset_imports=versions,
         ir_version=helper.find_min_ir_version_for(versions),
         producer_name="pullback",
     )
+    if subject.state_names:
+        helper.set_model_props(model, {STATE: " ".join(subject.state_names)})
+    return model
 
 
 def _output_names(graph: Graph) -> list[str]:
