@@ -160,7 +160,7 @@ def test_an_adjusted_rate_is_the_rate_times_the_factor() -> None:
         lambda path, p: "all",
         {"all": optim.clip_norm(optim.adam(optim.Adjustable(optim.linear(0.1, 10))), 1.0)},
     )
-    state = optim.adjust(optim.adjust(optimizer.init(PARAMS), 0.5), 0.2)
+    state = optim.adjust(optim.adjust(optimizer.init(PARAMS), 0.5), 0.1)
     params, state = optimizer.update(grads[0], state, PARAMS)
     same = optim.clip_norm(optim.adam(optim.linear(0.01, 10)), 1.0)
     close(params, run(same, grads[:1])[0])

@@ -315,12 +315,17 @@ def compile(
             f"donate_argnums: {donated} has positions of static_argnums {static}; values that the "
             "function is compiled for cannot be overwritten"
         )
-    if matmul_precision not in ("float32", "bfloat16"):
-        raise ConfigError(
-            f"matmul_precision: expected 'float32' or 'bfloat16', got {matmul_precision!r}"
-        )
+    check_precision(matmul_precision)
     if threads is not None:
         threads = checked(threads)
     if function is None:
         return lambda f: Compiled(f, static, donated, threads, matmul_precision)
     return Compiled(function, static, donated, threads, matmul_precision)
+
+
+def check_precision(matmul_precision: str) -> None:
+    """Raise ConfigError unless it is one of `Precision`."""
+    if matmul_precision not in ("float32", "bfloat16"):
+        raise ConfigError(
+            f"matmul_precision: expected 'float32' or 'bfloat16', got {matmul_precision!r}"
+        )

@@ -121,7 +121,7 @@ def is_weight(path: str, parameter: Any) -> bool:
 
 
 def adjust(state: State, factor: float) -> State:
-    """Return the state of an optimizer with each `Adjustable` learning rate times `factor`.
+    """Return the state of an optimizer with `factor` as that of each `Adjustable` learning rate.
 
     Raises ConfigError where it has none.
     """
@@ -130,7 +130,7 @@ def adjust(state: State, factor: float) -> State:
     def adjusted(node: State) -> State:
         changed: State = {k: adjusted(v) for k, v in node.items() if type(v) is dict}
         if RATE_FACTOR in node:
-            changed[RATE_FACTOR] = np.asarray(node[RATE_FACTOR] * factor)
+            changed[RATE_FACTOR] = np.array(float(factor))
         return node | changed
 
     if not any(RATE_FACTOR in path for path in pytree.paths(state)):

@@ -3,6 +3,8 @@
 from pullback.train.callbacks import Callback, Recorder
 from pullback.train.dataset import Dataset
 from pullback.train.metrics import METRICS
+from pullback.train.plateaus import BestModel, EarlyStopping, ReduceOnPlateau
+from pullback.train.range_test import RangeTest, find_learning_rate
 from pullback.train.scoring import Metric, find_metric
 from pullback.train.sources import Source, from_frame, load, read_table
 from pullback.train.stream import Stream
@@ -11,14 +13,19 @@ from pullback.train.trainer import Trainer
 
 __all__ = [
     "METRICS",
+    "BestModel",
     "Callback",
     "Dataset",
+    "EarlyStopping",
     "Metric",
+    "RangeTest",
     "Recorder",
+    "ReduceOnPlateau",
     "Source",
     "Stream",
     "TablePreprocessor",
     "Trainer",
+    "find_learning_rate",
     "find_metric",
     "from_frame",
     "load",

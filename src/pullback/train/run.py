@@ -14,13 +14,14 @@ from pullback.train import checkpoint
 from pullback.train.callbacks import Row
 from pullback.train.files import write_atomically
 
-CHECKPOINT, MODEL, METRICS, CURVES = FILES = (
+CHECKPOINT, BEST, MODEL, METRICS, CURVES = FILES = (
     "checkpoint.safetensors",
+    "best.safetensors",
     "model.safetensors",
     "metrics.csv",
     "curves.png",
 )
-"""What training writes; all but the first can be made anew from the first."""
+"""What training writes; all but the first two can be made anew from the first."""
 
 
 def create(folder: Path) -> None:
@@ -46,10 +47,9 @@ def create(folder: Path) -> None:
 def save(
     folder: Path, model: Any, state: Any, history: Sequence[Row], origin: dict[str, Any]
 ) -> None:
-    """Write the checkpoint, by one rename, and then what is made of it."""
+    """Write the checkpoint, by one rename."""
     info = {"epoch": len(history), "history": list(history), "run": origin}
     checkpoint.save(folder / CHECKPOINT, {"model": model, "state": state}, info)
-    derive(folder, model, history)
 
 
 def derive(folder: Path, model: Any, history: Sequence[Row]) -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from pullback.nn.losses import l2_penalty
 from pullback.nn.stateful import combine, partition, training_call
 from pullback.optim.optimizer import Optimizer
 from pullback.transform.reverse import value_and_grad
 
-Step = Callable[[Any, Any, Any, Any], tuple[Any, Any, Any]]
+Step = Callable[..., tuple[Any, Any, Any]]
 
 
-def make_step(loss: Callable[[Any, Any], Any], optimizer: Optimizer, l2: float = 0.0) -> Step:
+def make_step(loss: Callable[..., Any], optimizer: Optimizer, l2: float = 0.0) -> Step:
     """Return the step (model, state, x, t) -> (new model, new state, loss of the data).
+
+    A fifth argument are the weights of the samples, whose mean over all data is 1: see `weighted`.
 
     The model is called by `training_call`, so that its own state moves on, too; `state` is that of
     `optimizer.init(partition(model)[0])`. Not shown in the loss, `l2` draws the weights to 0.
@@ -29,12 +33,12 @@ def make_step(loss: Callable[[Any, Any], Any], optimizer: Optimizer, l2: float =
     (1.0, array([[0.8]]))
     """
 
-    def step(model: Any, state: Any, x: Any, t: Any) -> tuple[Any, Any, Any]:
+    def step(model: Any, state: Any, x: Any, t: Any, weights: Any = None) -> tuple[Any, Any, Any]:
         parameters, remembered = partition(model)
 
         def objective(parameters: Any) -> Any:
             outputs, trained = training_call(combine(parameters, remembered), x)
-            value = loss(outputs, t)
+            value = loss(outputs, t) if weights is None else weighted(loss, outputs, t, weights)
             total = value + l2 * l2_penalty(parameters) if l2 else value
             return total, (value, partition(trained)[1])
 
@@ -43,3 +47,20 @@ def make_step(loss: Callable[[Any, Any], Any], optimizer: Optimizer, l2: float =
         return combine(parameters, after), state, value
 
     return step
+
+
+def weighted(loss: Callable[..., Any], outputs: Any, t: Any, weights: Any) -> Any:
+    """Return the mean loss of a minibatch, weighted so that its mean over all is that of the data.
+
+    With the n weights of all data of mean 1, the weighted mean of the data is sum(w l) / n, and
+    that of b of them has to be sum(w l) / b for its expectation to be the same: the weighted mean
+    of the minibatch times the mean of its weights, which may be 0.
+
+    >>> from pullback.nn import mean_squared_error
+    >>> y, t = np.array([[1.0], [2.0]]), np.zeros((2, 1))
+    >>> [float(weighted(mean_squared_error, y, t, np.array(w))) for w in ([1.0, 0.5], [0.0, 0.0])]
+    [1.5, 0.0]
+    """
+    share = np.mean(weights)
+    value = loss(outputs, t, sample_weight=np.where(share > 0, weights, 1))
+    return value * share.astype(value.dtype)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pullback.core.graph import Graph
 from pullback.core.tracing import trace
+from pullback.native.compile import Precision
 from pullback.ops.index import setitem
 from pullback.passes import optimise
 from pullback.train.dataset import Dataset
@@ -32,11 +34,15 @@ class Stretch(NamedTuple):
 class Steps:
     """Steps of `update`, from (model, state, x, t) to (model, state, loss), as in `make_step`.
 
-    They run as machine code, or with `compiled=False` by NumPy.
+    They run as machine code, its float32 products in `matmul_precision`, or with `compiled=False`
+    by NumPy.
     """
 
-    def __init__(self, update: Step, compiled: bool) -> None:
+    def __init__(
+        self, update: Step, compiled: bool, matmul_precision: Precision = "float32"
+    ) -> None:
         self.update, self.compiled = update, compiled
+        self.in_bfloat16 = matmul_precision == "bfloat16"
         self._graphs: dict[Any, Graph] = {}
         self._loops: dict[Any, tuple[int, Graph | None]] = {}
 
@@ -77,7 +83,7 @@ class Steps:
             return graph
         from pullback.native.program import NativeProgram
 
-        return graph.run_by(NativeProgram)
+        return graph.run_by(partial(NativeProgram, in_bfloat16=self.in_bfloat16))
 
     def _in_long_calls(
         self, model: Any, state: Any, data: Dataset, order: Any, batch_size: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,8 +20,9 @@ from pullback.core.errors import (
 )
 from pullback.core.graph import Graph
 from pullback.core.tracing import trace
+from pullback.native.compile import Precision, check_precision
 from pullback.nn.losses import LOSSES
-from pullback.nn.stateful import partition
+from pullback.nn.stateful import combine, partition
 from pullback.numpy import random
 from pullback.optim.optimizer import Optimizer
 from pullback.passes import optimise
@@ -44,7 +45,9 @@ class Trainer:
     `loss(outputs, targets)` is a function or a name in `nn.LOSSES`; `metric` a name in `METRICS` or
     of scikit-learn's scorers, a function (y_true, y_pred), or None, see `find_metric`. `l2` adds
     l2/2 times the sum of squared weights (not of biases) to the loss. A step runs as machine code,
-    or with `compiled=False` by NumPy. After `fit`, `model` is the trained one.
+    or with `compiled=False` by NumPy; with `matmul_precision="bfloat16"` its float32 products round
+    their factors to bfloat16, while parameters, sums and gradients stay float32. After `fit`,
+    `model` is the trained one, and `predictor` the one that predicts.
     Raises ConfigError for unknown names.
 
     >>> import numpy as np, pullback as pb
@@ -65,21 +68,35 @@ class Trainer:
         metric: str | Metric | Callable[[Any, Any], float] | None = None,
         l2: float = 0.0,
         compiled: bool = True,
+        matmul_precision: Precision = "float32",
     ) -> None:
         self.model = model
         self.loss_name = loss if isinstance(loss, str) else getattr(loss, "__name__", "function")
-        self.loss: Loss = _named(loss, LOSSES, "loss") if isinstance(loss, str) else loss
+        self.loss = find_loss(loss)
         self.optimizer = optimizer
         self.metric = find_metric(metric) if metric is not None else None
         self.metric_name = self.metric.name if self.metric is not None else None
+        check_precision(matmul_precision)
+        if matmul_precision == "bfloat16" and not compiled:
+            raise ConfigError("matmul_precision: bfloat16 products need compiled=True")
         if not 0 <= l2 < float("inf"):
             raise ConfigError(f"l2: expected a finite number of 0 or more, got {l2}")
         self.l2 = l2
         self.compiled = compiled
         self.state = optimizer.init(partition(model)[0])
         self.history: list[Row] = []
-        self._steps = Steps(make_step(self.loss, optimizer, l2), compiled)
+        self.matmul_precision = matmul_precision
+        self.folder: Path | None = None
+        self.columns: tuple[str, ...] = ()
+        self.stopped: str | None = None
+        self._steps = Steps(make_step(self.loss, optimizer, l2), compiled, matmul_precision)
         self._forwards: dict[Any, Graph] = {}
+
+    @property
+    def predictor(self) -> Any:
+        """The model that predicts and is written: `model`, or of `optim.ema` its average."""
+        parameters, remembered = partition(self.model)
+        return combine(self.optimizer.final(self.state, parameters), remembered)
 
     def fit(
         self,
@@ -111,7 +128,8 @@ class Trainer:
         trial = data.trial()
         first_batch = trial.inputs[:batch_size], trial.targets[:batch_size]
         self._steps.step(self.model, self.state, *first_batch)  # raises what cannot be traced
-        folder = Path(out) if out is not None else None
+        self.folder = folder = Path(out) if out is not None else None
+        self.columns, self.stopped = self._columns(data, validation), None
         origin = self._origin(data, validation, batch_size, seed)
         if folder is not None and resume:
             self._restore(folder, origin)
@@ -121,14 +139,16 @@ class Trainer:
         for callback in callbacks:
             callback.on_train_begin(self, first, epochs, len(data))
         if folder is not None and not resume:
-            run.save(folder, self.model, self.state, self.history, origin)
+            self._save(folder, origin)
         for epoch in range(first, epochs + 1):
+            if self.stopped is not None:
+                break
             before = self.model, self.state, list(self.history)
             try:
                 row = self._epoch(data, validation, epoch, batch_size, seed, callbacks)
                 self.history.append(row)
                 if folder is not None:
-                    run.save(folder, self.model, self.state, self.history, origin)
+                    self._save(folder, origin)
             except BaseException as error:
                 self.model, self.state, self.history = before
                 if folder is not None and isinstance(error, KeyboardInterrupt | DivergenceError):
@@ -138,11 +158,16 @@ class Trainer:
                 raise
             for callback in callbacks:
                 callback.on_epoch_end(self, row)
-        if folder is not None and self.history:
-            self.draw_curves(folder)
         for callback in callbacks:
             callback.on_train_end(self, self.history)
+        if folder is not None and self.history:
+            run.derive(folder, self.predictor, self.history)  # a callback may choose the model
+            self.draw_curves(folder)
         return self.history
+
+    def stop(self, reason: str) -> None:
+        """End training after the epoch in progress; `stopped` then holds the reason."""
+        self.stopped = reason
 
     def predict(self, inputs: Any) -> Any:
         """Return the model's outputs for `inputs`, (n, ...), worked on in parts.
@@ -151,8 +176,9 @@ class Trainer:
         """
         if len(inputs) == 0:
             raise DataError(f"inputs: expected at least one row, got shape {np.shape(inputs)}")
+        model = self.predictor
         return np.concatenate(
-            [self._forward(inputs[rows]) for rows in _parts(len(inputs), EVALUATION_ROWS)]
+            [self._forward(model, inputs[rows]) for rows in _parts(len(inputs), EVALUATION_ROWS)]
         )
 
     def outputs(self, data: Dataset | Stream) -> tuple[Any, Any]:
@@ -263,13 +289,13 @@ class Trainer:
             raise _divergence(f"the loss became {figures['loss']}", f"epoch {epoch}")
         return figures
 
-    def _forward(self, x: Any) -> Any:
+    def _forward(self, model: Any, x: Any) -> Any:
         key = (x.shape, x.dtype)
         graph = self._forwards.get(key)
         if graph is None:
             graph = optimise(trace(lambda model, x: model(x), self.model, x))
             graph = self._forwards[key] = self._steps.ready(graph)
-        return graph(self.model, x)
+        return graph(model, x)
 
     def _origin(
         self,
@@ -288,11 +314,33 @@ class Trainer:
             "metric": self.metric_name,
             "l2": self.l2,
             "compiled": self.compiled,
+            "matmul_precision": self.matmul_precision,
         }
+
+    def better(self, column: str) -> Literal["min", "max"]:
+        """Return whether a figure of `columns` is to be small or large."""
+        name = column.partition("_")[2]
+        metric = self.metric
+        measures = metric is not None and metric.name == name and metric.higher_is_better
+        return "max" if measures else "min"
+
+    def _columns(
+        self, data: Dataset | Stream, validation: Dataset | Stream | None
+    ) -> tuple[str, ...]:
+        """Return the figures of a row that callbacks may watch."""
+        metric = [self.metric.name] if self.metric is not None else []
+        names = [f"train_{name}" for name in ["loss", *(metric * isinstance(data, Dataset))]]
+        if validation is not None:
+            names += [f"validation_{name}" for name in ["loss", *metric]]
+        return tuple(names)
+
+    def _save(self, folder: Path, origin: dict[str, Any]) -> None:
+        run.save(folder, self.model, self.state, self.history, origin)
+        run.derive(folder, self.predictor, self.history)
 
     def _restore(self, folder: Path, origin: dict[str, Any]) -> None:
         self.model, self.state, self.history = run.load(folder, self.model, self.state, origin)
-        run.derive(folder, self.model, self.history)
+        run.derive(folder, self.predictor, self.history)
 
 
 def _divergence(what: str, where: str) -> DivergenceError:
@@ -304,6 +352,11 @@ def _divergence(what: str, where: str) -> DivergenceError:
 
 def _parts(n: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def find_loss(loss: str | Loss) -> Loss:
+    """Return the loss that is called by a name of `nn.LOSSES`, or `loss` itself."""
+    return _named(loss, LOSSES, "loss") if isinstance(loss, str) else loss
 
 
 def _named(name: str, table: dict[str, Any], what: str) -> Any:

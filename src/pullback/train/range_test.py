@@ -1,0 +1,146 @@
+"""The learning-rate range test: which learning rates a model trains with."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pullback.core.errors import ConfigError, DivergenceError
+from pullback.nn.stateful import partition
+from pullback.numpy import random
+from pullback.optim.optimizer import LearningRate, Optimizer
+from pullback.optim.optimizers import adam
+from pullback.optim.schedules import exponential
+from pullback.train.curves import BLUE, ORANGE
+from pullback.train.dataset import Dataset
+from pullback.train.files import write_atomically
+from pullback.train.step import make_step
+from pullback.train.steps import Steps
+from pullback.train.trainer import Loss, find_loss
+
+SMOOTHING = 0.9
+DIVERGED = 4.0
+"""The test ends where the smoothed loss is this many times the least one before."""
+SAFETY = 10.0
+"""By how much the suggestion is below the rate of the least smoothed loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class RangeTest:
+    """Learning rates that were tried one after the other, and the loss of the batch at each.
+
+    `smoothed` is the running mean of `losses`, `suggestion` a learning rate to train with.
+    """
+
+    rates: Any
+    losses: Any
+    smoothed: Any
+    suggestion: float
+
+    def draw(self, path: str | Path) -> None:
+        """Draw the loss over the learning rate, and write a PNG to `path`."""
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(5.6, 3.6), dpi=130, layout="constrained")
+        axis = figure.subplots()
+        axis.plot(self.rates, self.losses, color=BLUE, alpha=0.3, label="batch")
+        axis.plot(self.rates, self.smoothed, color=BLUE, label="smoothed")
+        axis.axvline(self.suggestion, color=ORANGE, label=f"suggestion {self.suggestion:.2g}")
+        axis.set_xscale("log")
+        low, high = self.losses.min(), self.smoothed[0]
+        axis.set_ylim(low - 0.1 * (high - low), high + 0.5 * (high - low))
+        axis.set_xlabel("learning rate")
+        axis.set_title("loss", fontsize=11)
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(frameon=False)
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png")
+        write_atomically(Path(path), picture.getvalue())
+
+
+def find_learning_rate(
+    model: Any,
+    loss: str | Loss,
+    data: Dataset,
+    optimizer: Callable[[LearningRate], Optimizer] = adam,
+    *,
+    lowest: float = 1e-7,
+    highest: float = 10.0,
+    steps: int = 200,
+    batch_size: int = 32,
+    seed: int = 0,
+    l2: float = 0.0,
+) -> RangeTest:
+    """Train while the learning rate rises from step to step; `model` itself stays as it is.
+
+    `optimizer` makes an optimizer of a learning rate, as those of `optim` do; `loss` is one of
+    `Trainer`. The rate goes from `lowest` to `highest` by equal factors in `steps` minibatches; it
+    ends before where the loss explodes. The suggestion is a tenth of the rate where the smoothed
+    loss was least: there the loss still fell fast, and did not rise yet.
+    Source: Smith, "Cyclical learning rates for training neural networks", WACV 2017, section 3.3;
+    the tenth is that of Howard and Gugger, "Deep learning for coders", 2020, chapter 5.
+    Raises ConfigError for options that do not fit, DivergenceError where no rate is low enough.
+
+    >>> import pullback as pb
+    >>> x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
+    >>> data = pb.train.Dataset(x, 3 * x + 1)
+    >>> model = pb.nn.Linear.create(pb.random.key(0), 1, 1)
+    >>> found = find_learning_rate(model, "mean_squared_error", data, pb.optim.sgd)
+    >>> 0.001 < found.suggestion < 1
+    True
+    """
+    if not lowest < highest:
+        raise ConfigError(f"lowest: expected a rate below highest, {highest}, got {lowest}")
+    if steps < 10 or batch_size < 1:
+        raise ConfigError(
+            f"steps, batch_size: expected 10 or more and 1 or more, got {steps} and {batch_size}"
+        )
+    rate_at = exponential(lowest, steps - 1, highest)
+    chosen = optimizer(rate_at)
+    runs = Steps(make_step(find_loss(loss), chosen, l2), compiled=True)
+    state = chosen.init(partition(model)[0])
+    losses: list[float] = []
+    order = _orders(len(data), steps * batch_size, seed)
+    for stretch in runs.epoch(model, state, data, order, batch_size):
+        losses += map(float, stretch.losses)
+        smoothed = _smoothed(losses)
+        if not smoothed[-1] < DIVERGED * np.min(smoothed):
+            break
+    return _suggest(np.array([float(rate_at(i)) for i in range(len(losses))]), np.array(losses))
+
+
+def _orders(samples: int, count: int, seed: int) -> Any:
+    """Return `count` row numbers: the rows in one order after another."""
+    key = random.key(seed)
+    epochs = range(-(-count // samples))
+    orders = [random.permutation(random.fold_in(key, epoch), samples) for epoch in epochs]
+    return np.concatenate(orders)[:count]
+
+
+def _smoothed(losses: list[float]) -> Any:
+    """Return the running means, without the bias of their start at 0."""
+    mean, found = 0.0, []
+    for i, loss in enumerate(losses, 1):
+        mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+        found.append(mean / (1 - SMOOTHING**i))
+    return np.array(found)
+
+
+def _suggest(rates: Any, losses: Any) -> RangeTest:
+    smoothed = _smoothed(list(losses))
+    kept = np.isfinite(smoothed) & (smoothed <= DIVERGED * np.minimum.accumulate(smoothed))
+    count = len(kept) if kept.all() else int(np.argmin(kept))
+    if count < 2:
+        raise DivergenceError(
+            f"the loss was {losses[0]}, and {losses[-1]} at a learning rate of {rates[-1]:.2g}: "
+            "even that is too high. Give a smaller `lowest`, and look at the data"
+        )
+    rates, losses, smoothed = rates[:count], losses[:count], smoothed[:count]
+    best = float(rates[np.argmin(smoothed)])
+    return RangeTest(rates, losses, smoothed, best / SAFETY)
