@@ -46,6 +46,7 @@ class Config:
     validation: float
     compiled: bool = True
     window: str | None = None
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         _one_of("--task", self.task, ("auto", "regression", "classification"))

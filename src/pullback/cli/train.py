@@ -58,6 +58,9 @@ def train(
         bool, typer.Option("--compile/--no-compile", help="Run steps as machine code, or by NumPy.")
     ] = True,
     out: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write TensorBoard's files into the run, too.")
+    ] = False,
     resume: Annotated[
         Path | None,
         typer.Option(help="Go on with this run, by its own options; --epochs may ask for more."),
@@ -90,6 +93,7 @@ def train(
         seed=seed,
         validation=validation,
         window=window,
+        tensorboard=tensorboard,
         compiled=compiled,
     )
     folder = out or _free_folder(source)
@@ -150,7 +154,7 @@ def _run(config: Config, folder: Path, resuming: bool) -> None:
     from pullback.cli import summary
     from pullback.cli.progress import ProgressDisplay
     from pullback.explain import LayerRecorder
-    from pullback.train import Trainer, load
+    from pullback.train import TensorBoard, Trainer, load
     from pullback.train.callbacks import Callback
 
     console = Console(highlight=False, markup=False)
@@ -174,6 +178,7 @@ def _run(config: Config, folder: Path, resuming: bool) -> None:
             config.write(folder, preprocessing.to_json())
 
     display = ProgressDisplay(console, metric)
+    logs = [TensorBoard(folder / "tensorboard")] if config.tensorboard else []
     layers = LayerRecorder(data.train.trial(), folder=folder)
     name = Path(config.source).name
     console.print(summary.describe(data, name), soft_wrap=True)
@@ -185,7 +190,7 @@ def _run(config: Config, folder: Path, resuming: bool) -> None:
             epochs=config.epochs,
             batch_size=config.batch_size,
             seed=config.seed,
-            callbacks=[WriteConfig(), layers, display],
+            callbacks=[WriteConfig(), layers, display, *logs],
             out=folder,
             resume=resuming,
         )

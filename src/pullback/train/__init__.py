@@ -2,6 +2,7 @@
 
 from pullback.train.callbacks import Callback, Recorder
 from pullback.train.dataset import Dataset
+from pullback.train.logs import Log, TensorBoard
 from pullback.train.metrics import METRICS
 from pullback.train.plateaus import BestModel, EarlyStopping, ReduceOnPlateau
 from pullback.train.range_test import RangeTest, find_learning_rate
@@ -17,6 +18,7 @@ __all__ = [
     "Callback",
     "Dataset",
     "EarlyStopping",
+    "Log",
     "Metric",
     "RangeTest",
     "Recorder",
@@ -24,6 +26,7 @@ __all__ = [
     "Source",
     "Stream",
     "TablePreprocessor",
+    "TensorBoard",
     "Trainer",
     "find_learning_rate",
     "find_metric",

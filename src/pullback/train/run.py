@@ -55,7 +55,7 @@ def save(
 def derive(folder: Path, model: Any, history: Sequence[Row]) -> None:
     """Write model.safetensors and metrics.csv, which a kill may have left an epoch behind."""
     checkpoint.save(folder / MODEL, model, {"epoch": len(history)})
-    write_atomically(folder / METRICS, _csv(history))
+    write_atomically(folder / METRICS, as_csv(history))
 
 
 def load(
@@ -83,7 +83,8 @@ def load(
     return trees["model"], trees["state"], history
 
 
-def _csv(history: Sequence[Row]) -> bytes:
+def as_csv(history: Sequence[Row]) -> bytes:
+    """Return one line of figures per epoch, under a header; nothing for no epoch."""
     text = io.StringIO()
     if history:
         writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
