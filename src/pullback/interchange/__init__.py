@@ -9,13 +9,24 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pullback.interchange.graphs import load_graph, save_graph
     from pullback.interchange.onnx import OnnxModel, export_onnx, import_onnx
     from pullback.interchange.weights import load_weights, read_info, save_weights
 
-__all__ = ["OnnxModel", "export_onnx", "import_onnx", "load_weights", "read_info", "save_weights"]
+__all__ = [
+    "OnnxModel",
+    "export_onnx",
+    "import_onnx",
+    "load_graph",
+    "load_weights",
+    "read_info",
+    "save_graph",
+    "save_weights",
+]
 
 _MODULES = {
     **dict.fromkeys(("OnnxModel", "export_onnx", "import_onnx"), "onnx"),
+    **dict.fromkeys(("load_graph", "save_graph"), "graphs"),
     **dict.fromkeys(("load_weights", "read_info", "save_weights"), "weights"),
 }
 """What this package offers, and the module that has it: each is imported when it is asked for."""

@@ -36,7 +36,7 @@ class Compiled:
         threads: int | None,
         matmul_precision: Precision = "float32",
     ) -> None:
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(self, function, updated=())  # a graph has attributes of its own
         self.function = function
         self.static_argnums = tuple(static_argnums)
         self.donate_argnums = tuple(donate_argnums)

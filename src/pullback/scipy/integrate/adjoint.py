@@ -138,7 +138,7 @@ def _variational_rule(
     if dtimes is not None:  # a later start passes less of the way
         s0 = s0 - dtimes[0] * field(times[0], y0, *parameters)
     given = [*parameters, *(dparameters[i] for i in moving)]
-    together = _as_graph(variational, 2 * n, given)
+    together = as_graph(variational, 2 * n, given)
     states = solution_op(np.concatenate([y0, s0]), times, *given, problem=problem.of(together))
     s = states[:, n:]
     if dtimes is not None:
@@ -160,7 +160,7 @@ def _adjoint_rule(
         return np.concatenate([slope, *back])
 
     sizes = [int(np.prod(np.shape(p))) for p in parameters]
-    backwards = problem.of(_as_graph(adjoint, 2 * n + sum(sizes), parameters))
+    backwards = problem.of(as_graph(adjoint, 2 * n + sum(sizes), parameters))
     a, sums = ct[last], np.zeros(sum(sizes))
     arriving = np.zeros(n)
     for i in range(last, 0, -1):
@@ -179,7 +179,7 @@ def _adjoint_rule(
     return [match(cotangent, x) for cotangent, x in zip(found, args, strict=True)]
 
 
-def _as_graph(field: Field, size: int, parameters: Sequence[Any]) -> Field:
+def as_graph(field: Field, size: int, parameters: Sequence[Any]) -> Field:
     """Return `field` as a graph, which runs with less overhead; itself where it needs values."""
     avals = [Aval(p.shape, np.float64) for p in parameters]
     try:
