@@ -201,3 +201,26 @@ def test_derive_refuses_what_is_no_formula(tmp_path, args, message):
     said = pullback("derive", *args, cwd=tmp_path, check=2)
     assert message in said.replace("\n", " ")
     assert not list(tmp_path.iterdir())
+
+
+def test_report_of_a_run_is_one_page(table, tmp_path):
+    pullback("train", table, "--target", "label", "--epochs", "2", "--out", "run", cwd=tmp_path)
+    said = pullback("report", "run", cwd=tmp_path)
+    assert "report.html" in said
+    text = (tmp_path / "run" / "report.html").read_text()
+    assert "confusion" in text
+    assert "http" not in text.replace("http://www.w3.org/2000/svg", "").replace("http-equiv", "")
+    pullback("report", "run", "--out", "elsewhere/page.html", cwd=tmp_path)
+    assert (tmp_path / "elsewhere" / "page.html").read_text() == text
+
+
+def test_report_refuses_other_data(table, tmp_path):
+    pullback("train", table, "--target", "y", "--epochs", "1", "--out", "run", cwd=tmp_path)
+    frame = pd.read_csv(table)
+    frame["y"] = frame["y"] * 2 + np.arange(len(frame))
+    frame.to_csv(table, index=False)
+    said = pullback("report", "run", cwd=tmp_path, check=2)
+    assert "not those that" in said
+    assert "--source" in said
+    said = pullback("report", ".", cwd=tmp_path, check=2)
+    assert "expected the folder of a run" in said

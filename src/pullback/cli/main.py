@@ -12,6 +12,7 @@ from pullback.cli.bench import bench
 from pullback.cli.cache import cache
 from pullback.cli.derive import derive
 from pullback.cli.predict import predict
+from pullback.cli.report import report
 from pullback.cli.train import train
 from pullback.core.errors import PullbackError
 
@@ -24,6 +25,7 @@ app = typer.Typer(
 data = typer.Typer(help="Data sets that are not shipped.", no_args_is_help=True)
 app.command()(train)
 app.command()(predict)
+app.command()(report)
 app.command()(derive)
 app.command()(cache)
 app.command()(bench)

@@ -12,6 +12,9 @@ from pullback.explain.layers import (
     layer_warnings,
     read_layers,
 )
+from pullback.explain.pages.function import page
+from pullback.explain.pages.page import Page
+from pullback.explain.pages.report import report
 from pullback.explain.undefined import undefined_points
 
 __all__ = [
@@ -22,11 +25,14 @@ __all__ = [
     "LayerRecord",
     "LayerRecorder",
     "LayerWarning",
+    "Page",
     "Spread",
     "derive",
     "diagnose",
     "layer_statistics",
     "layer_warnings",
+    "page",
     "read_layers",
+    "report",
     "undefined_points",
 ]

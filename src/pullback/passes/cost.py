@@ -15,6 +15,8 @@ _PER_TRANSCENDENTAL = 8.0
 _ARITHMETIC = {"add", "subtract", "multiply", "divide", "negative", "positive", "square"}
 _ARITHMETIC |= {"absolute", "maximum", "minimum", "reciprocal", "sqrt", "sign"}
 
+_REDUCTIONS = {"sum", "max", "min", "prod", "cumsum"}
+
 
 def _products_of_conv(node: Node) -> int:
     """Return how many products a convolution takes: for each result those with its weight."""
@@ -27,6 +29,23 @@ def _products_of_conv(node: Node) -> int:
     return math.prod(y.shape[:-1]) * math.prod(w.shape)
 
 
+def flops(node: Node) -> int | None:
+    """Return the floating-point operations of computing `node`; None where that is not known.
+
+    An elementary function of an entry counts as one.
+    """
+    op = node.op
+    if op is None or is_view(node):
+        return 0
+    if op.name == "matmul":
+        return 2 * math.prod(node.shape) * node.inputs[0].shape[-1]
+    if op.name in ("conv", "conv_input", "conv_kernel"):
+        return 2 * _products_of_conv(node)
+    if op.kind == "elementwise":
+        return math.prod(node.shape)
+    return math.prod(node.inputs[0].shape) if op.name in _REDUCTIONS else None
+
+
 def cost(node: Node) -> float:
     """Return the estimated time of computing `node` from its inputs; views are free."""
     op = node.op
@@ -34,11 +53,8 @@ def cost(node: Node) -> float:
         return 0.0
     moved = nbytes(node) + sum(map(nbytes, node.inputs))
     found = _CALL + (_PER_BYTE_GENERAL if op.kind == "general" else _PER_BYTE) * moved
-    if op.name == "matmul":
-        inner = node.inputs[0].shape[-1]
-        found += _PER_FLOP * 2 * math.prod(node.shape) * inner
-    elif op.name in ("conv", "conv_input", "conv_kernel"):
-        found += _PER_FLOP * 2 * _products_of_conv(node)
+    if op.name in ("matmul", "conv", "conv_input", "conv_kernel"):
+        found += _PER_FLOP * (flops(node) or 0)
     elif op.kind == "elementwise" and op.name not in _ARITHMETIC:
         found += _PER_TRANSCENDENTAL * math.prod(node.shape)
     return found

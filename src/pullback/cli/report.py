@@ -1,0 +1,55 @@
+"""`pullback report`: a run as one interactive page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pullback.core.errors import ConfigError, DataError
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, made by pullback train.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write (default: report.html in the run).")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Where the data of the run lie now, if they have moved.")
+    ] = None,
+) -> None:
+    """Write a run's curves, errors, layers and graph as one page that needs no network."""
+    from pullback.cli import config as configs
+    from pullback.explain import read_layers
+    from pullback.explain import report as make
+    from pullback.explain.layers.recorder import LAYERS
+    from pullback.train import Trainer, checkpoint, load
+    from pullback.train.run import CHECKPOINT
+
+    path = out or run / "report.html"
+    if path.is_dir():
+        raise ConfigError(f"--out: expected a file to write, got {path}, which is a folder")
+    config, _ = configs.read(run)
+    place = source or config.source
+    data = load(place, config.target, config.task, config.seed, config.validation, config.window)
+    preprocessing = data.preprocessing
+    classify = preprocessing.task == "classification"
+    trainer = Trainer(
+        config.make_model(preprocessing.width, preprocessing.outputs),
+        "softmax_cross_entropy" if classify else "mean_squared_error",
+        config.make_optimizer(len(data.train)),
+        metric="accuracy" if classify else "r2",
+    )
+    like = {"model": trainer.model, "state": trainer.state}
+    trees, info = checkpoint.load(run / CHECKPOINT, like)
+    if data.validation.fingerprint() != info["run"]["validation"]:
+        raise DataError(
+            f"{place}: the data are not those that {run} was trained on; name these with --source"
+        )
+    trainer.model, trainer.history = trees["model"], info["history"]
+    records = read_layers(run / LAYERS) if (run / LAYERS).exists() else []
+    title = f"{Path(config.source).name}: {', '.join(t.name for t in preprocessing.targets)}"
+    page = make(trainer, data.validation, layers=records, preprocessing=preprocessing, title=title)
+    page.save(path)
+    typer.echo(f"written: {path} ({path.stat().st_size / 1e6:.1f} MB)")
