@@ -19,9 +19,9 @@ from pullback.optim.schedules import exponential
 from pullback.train.curves import BLUE, ORANGE
 from pullback.train.dataset import Dataset
 from pullback.train.files import write_atomically
+from pullback.train.misfits import Loss, check_fit, find_loss
 from pullback.train.step import make_step
 from pullback.train.steps import Steps
-from pullback.train.trainer import Loss, find_loss
 
 SMOOTHING = 0.9
 DIVERGED = 4.0
@@ -101,6 +101,7 @@ def find_learning_rate(
         raise ConfigError(
             f"steps, batch_size: expected 10 or more and 1 or more, got {steps} and {batch_size}"
         )
+    check_fit(model, find_loss(loss), None, data, "data")
     rate_at = exponential(lowest, steps - 1, highest)
     chosen = optimizer(rate_at)
     runs = Steps(make_step(find_loss(loss), chosen, l2), compiled=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -32,7 +32,7 @@ class Stretch(NamedTuple):
 
 
 class Steps:
-    """Steps of `update`, from (model, state, x, t) to (model, state, loss), as in `make_step`.
+    """Steps of `update`, from (model, state, *batch) to (model, state, loss), as in `make_step`.
 
     They run as machine code, its float32 products in `matmul_precision`, or with `compiled=False`
     by NumPy.
@@ -46,11 +46,11 @@ class Steps:
         self._graphs: dict[Any, Graph] = {}
         self._loops: dict[Any, tuple[int, Graph | None]] = {}
 
-    def step(self, model: Any, state: Any, x: Any, t: Any) -> Graph:
-        """Return the graph of a step: (model, state, x, t) to (model, state, loss)."""
-        key = (x.shape, x.dtype, t.shape, t.dtype)
+    def step(self, model: Any, state: Any, *batch: Any) -> Graph:
+        """Return the graph of a step: (model, state, *batch) to (model, state, loss)."""
+        key = _signature(batch)
         if key not in self._graphs:
-            self._graphs[key] = optimise(trace(self.update, model, state, x, t))
+            self._graphs[key] = optimise(trace(self.update, model, state, *batch))
         return self._graphs[key]
 
     def epoch(
@@ -60,8 +60,8 @@ class Steps:
 
         After a loss that is not finite there is no further step.
         """
-        done = 0
-        for stretch in self._in_long_calls(model, state, data, order, batch_size):
+        done, arrays = 0, data.arrays()
+        for stretch in self._in_long_calls(model, state, arrays, order, batch_size):
             yield stretch
             model, state, *_ = stretch
             done += batch_size * len(stretch.losses)
@@ -69,10 +69,10 @@ class Steps:
                 return
         for start in range(done, len(order), batch_size):
             rows = order[start : start + batch_size]
-            x, t = data.inputs[rows], data.targets[rows]
-            step = self.ready(self.step(model, state, x, t))
+            batch = [array[rows] for array in arrays]
+            step = self.ready(self.step(model, state, *batch))
             with np.errstate(over="ignore", invalid="ignore"):  # told by the loss
-                model, state, loss = step(model, state, x, t)
+                model, state, loss = step(model, state, *batch)
             yield Stretch(model, state, len(rows), [float(loss)])
             if not np.isfinite(loss):
                 return
@@ -86,41 +86,43 @@ class Steps:
         return graph.run_by(partial(NativeProgram, in_bfloat16=self.in_bfloat16))
 
     def _in_long_calls(
-        self, model: Any, state: Any, data: Dataset, order: Any, batch_size: int
+        self, model: Any, state: Any, arrays: tuple[Any, ...], order: Any, batch_size: int
     ) -> Iterator[Stretch]:
         """Take the steps of whole batches, where machine code alone can."""
         batches = order[: len(order) // batch_size * batch_size].reshape(-1, batch_size)
-        count, rows = len(batches), (data.inputs, data.targets)
-        most, loop = self._loop(model, state, *rows, batches) if count > 1 else (count, None)
-        arrays = (*rows, np.concatenate([batches, np.zeros((most - count, batch_size), int)]))
+        count = len(batches)
+        most, loop = self._loop(model, state, arrays, batches) if count > 1 else (count, None)
+        batches = np.concatenate([batches, np.zeros((most - count, batch_size), int)])
         start, turns = 0, 8
         while loop is not None and start < count:
             stop = min(start + turns, count)
             began = time.perf_counter()
-            model, state, end, losses = loop(model, state, *arrays, np.array(start), np.array(stop))
+            model, state, end, losses = loop(
+                model, state, arrays, batches, np.array(start), np.array(stop)
+            )
             seconds = (time.perf_counter() - began) / (stop - start)
             yield Stretch(model, state, batch_size, losses[start:end])
             turns = max(1, min(4 * turns, int(CALL_SECONDS / seconds)))
             start = int(end)
 
     def _loop(
-        self, model: Any, state: Any, x: Any, t: Any, batches: Any
+        self, model: Any, state: Any, arrays: tuple[Any, ...], batches: Any
     ) -> tuple[int, Graph | None]:
         """Return how many batches it takes, and the graph of steps start to stop - 1.
 
         The graph is None where it would need NumPy. The shorter last window of a stream goes
         through the loop of those before it.
         """
-        if not (self.compiled and x.flags.c_contiguous and t.flags.c_contiguous):
+        if not (self.compiled and all(array.flags.c_contiguous for array in arrays)):
             return len(batches), None
         size = batches.shape[1]
-        key = (x.shape, x.dtype, t.shape, t.dtype, size)
+        key = (*_signature(arrays), size)
         if self._loops.get(key, (0, None))[0] < len(batches):
             from pullback.native.lower import lower
 
-            step = self.step(model, state, x[:size], t[:size])
+            step = self.step(model, state, *(array[:size] for array in arrays))
             count = np.array(0)
-            graph = optimise(trace(many(step), model, state, x, t, batches, count, count))
+            graph = optimise(trace(many(step), model, state, arrays, batches, count, count))
             runs = None if lower(graph).fallbacks else self.ready(graph)
             self._loops[key] = len(batches), runs
         return self._loops[key]
@@ -134,9 +136,7 @@ def many(step: Graph) -> Callable[..., Any]:
     """
     loss = step.results[-1].aval
 
-    def run(
-        model: Any, state: Any, inputs: Any, targets: Any, batches: Any, start: Any, stop: Any
-    ) -> Any:
+    def run(model: Any, state: Any, arrays: Any, batches: Any, start: Any, stop: Any) -> Any:
         def goes_on(carry: Any) -> Any:
             *_, k, last, _ = carry
             return np.logical_and(np.less(k, stop), np.isfinite(last))
@@ -144,7 +144,7 @@ def many(step: Graph) -> Callable[..., Any]:
         def advance(carry: Any) -> Any:
             model, state, k, _, losses = carry
             rows = batches[k]
-            model, state, now = step(model, state, inputs[rows], targets[rows])
+            model, state, now = step(model, state, *(array[rows] for array in arrays))
             return model, state, k + 1, now, setitem(losses, k, now)
 
         losses = np.zeros(len(batches), loss.dtype)
@@ -153,3 +153,7 @@ def many(step: Graph) -> Callable[..., Any]:
         return model, state, end, losses
 
     return run
+
+
+def _signature(arrays: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple((array.shape, array.dtype) for array in arrays)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core.errors import ConfigError
+from pullback.core.errors import ConfigError, DataError
 from pullback.numpy import random
 from pullback.train.dataset import Dataset
 
@@ -113,6 +113,8 @@ def _filled(pieces: Iterator[Dataset], size: int) -> Iterator[tuple[Dataset, int
     targets: Any = None
     count = 0
     for piece in pieces:
+        if piece.weights is not None:
+            raise DataError("weights: a stream takes none; leave them out, or train on a Dataset")
         if inputs is None:
             inputs, targets = (
                 np.zeros((size, *array.shape[1:]), array.dtype)

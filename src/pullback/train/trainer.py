@@ -10,18 +10,14 @@ from typing import Any, Literal
 import numpy as np
 
 from pullback.core import pytree
-from pullback.core.aval import aval_of
 from pullback.core.errors import (
     ConfigError,
     DataError,
     DivergenceError,
-    PullbackError,
-    ShapeError,
 )
 from pullback.core.graph import Graph
 from pullback.core.tracing import trace
 from pullback.native.compile import Precision, check_precision
-from pullback.nn.losses import LOSSES
 from pullback.nn.stateful import combine, partition
 from pullback.numpy import random
 from pullback.optim.optimizer import Optimizer
@@ -30,12 +26,12 @@ from pullback.train import run
 from pullback.train.callbacks import Callback, Row
 from pullback.train.curves import draw
 from pullback.train.dataset import Dataset
+from pullback.train.misfits import Loss, check_fit, find_loss, weights_of
 from pullback.train.scoring import Metric, find_metric
 from pullback.train.step import make_step
 from pullback.train.steps import Steps, Stretch
 from pullback.train.stream import Stream
 
-Loss = Callable[[Any, Any], Any]
 EVALUATION_ROWS = 4096
 
 
@@ -122,11 +118,11 @@ class Trainer:
         run already and `resume` is not set, or its checkpoint is not readable.
         """
         _positive(epochs=epochs, batch_size=batch_size)
-        self._check(data, "data")
+        check_fit(self.model, self.loss, self.metric, data, "data")
         if validation is not None:
-            self._check(validation, "validation")
+            check_fit(self.model, self.loss, self.metric, validation, "validation")
         trial = data.trial()
-        first_batch = trial.inputs[:batch_size], trial.targets[:batch_size]
+        first_batch = [array[:batch_size] for array in trial.arrays()]
         self._steps.step(self.model, self.state, *first_batch)  # raises what cannot be traced
         self.folder = folder = Path(out) if out is not None else None
         self.columns, self.stopped = self._columns(data, validation), None
@@ -188,9 +184,9 @@ class Trainer:
         return outputs, targets
 
     def evaluate(self, data: Dataset | Stream) -> dict[str, float]:
-        """Return the loss and the metric on `data`."""
+        """Return the loss, by the weights of `data`, and the metric on `data`."""
         outputs, targets = self.outputs(data)
-        figures = {"loss": float(self.loss(outputs, targets))}
+        figures = {"loss": float(self.loss(outputs, targets, **weights_of(data)))}
         if self.metric is not None:
             figures[self.metric.name] = self.metric(outputs, targets)
         return figures
@@ -200,44 +196,6 @@ class Trainer:
         path = folder / run.CURVES
         draw(self.history, path, self.metric_name, title)
         return path
-
-    def _check(self, whole: Dataset | Stream, name: str) -> None:
-        """Try model, loss and metric, so that a misfit shows before training."""
-        if not isinstance(whole, Dataset | Stream):
-            raise DataError(
-                f"{name}: expected a Dataset, got {type(whole).__name__}; write "
-                "Dataset(inputs, targets)"
-            )
-        data = whole.trial()
-        try:
-            outputs = self.model(data.inputs[:2])
-            if data.inputs.dtype.kind in "iu":
-                self._check_looked_up(data.inputs, outputs, name)
-            # every target is looked at, against outputs of one row, which cost next to nothing
-            repeated = np.repeat(outputs[:1], len(data), axis=0)
-            value = self.loss(repeated, data.targets)
-            if self.metric is not None:
-                self.metric(repeated, data.targets)
-        except ShapeError as error:
-            raise ShapeError(f"{name} does not fit the model or the loss: {error}") from None
-        except PullbackError:
-            raise
-        except (ValueError, TypeError, IndexError) as error:  # a model of the user's own
-            raise ShapeError(
-                f"{name} does not fit the model or the loss: inputs are {data.inputs.dtype} of "
-                f"shape {data.inputs.shape}, targets {data.targets.dtype} of shape "
-                f"{data.targets.shape}: {error}"
-            ) from error
-        if aval_of(value).shape != ():
-            raise ShapeError(f"loss: expected a scalar, got shape {aval_of(value).shape}")
-
-    def _check_looked_up(self, inputs: Any, outputs: Any, name: str) -> None:
-        """Refuse integers that the model computes with, which would widen its numbers."""
-        if outputs.dtype not in {leaf.dtype for leaf in pytree.leaves(self.model)}:
-            raise DataError(
-                f"{name}: inputs are {inputs.dtype}, and the model does not look them up, but "
-                f"computes with them, in {outputs.dtype}; write inputs.astype(np.float32)"
-            )
 
     def _epoch(
         self,
@@ -352,17 +310,6 @@ def _divergence(what: str, where: str) -> DivergenceError:
 
 def _parts(n: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
-
-
-def find_loss(loss: str | Loss) -> Loss:
-    """Return the loss that is called by a name of `nn.LOSSES`, or `loss` itself."""
-    return _named(loss, LOSSES, "loss") if isinstance(loss, str) else loss
-
-
-def _named(name: str, table: dict[str, Any], what: str) -> Any:
-    if name not in table:
-        raise ConfigError(f"{what}: expected one of {', '.join(table)}, got {name!r}")
-    return table[name]
 
 
 def _positive(**values: int) -> None:
