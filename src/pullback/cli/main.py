@@ -11,6 +11,7 @@ import typer
 from pullback.cli.bench import bench
 from pullback.cli.cache import cache
 from pullback.cli.derive import derive
+from pullback.cli.export import export
 from pullback.cli.predict import predict
 from pullback.cli.report import report
 from pullback.cli.train import train
@@ -26,6 +27,7 @@ data = typer.Typer(help="Data sets that are not shipped.", no_args_is_help=True)
 app.command()(train)
 app.command()(predict)
 app.command()(report)
+app.command()(export)
 app.command()(derive)
 app.command()(cache)
 app.command()(bench)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pullback.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pullback.train.table import TablePreprocessor
 
 
 def predict(
@@ -18,25 +21,37 @@ def predict(
     ] = None,
 ) -> None:
     """Predict the targets of new rows, in their own units or as class names."""
-    from pullback.cli import config as configs
-    from pullback.train import Trainer, checkpoint, read_table
+    from pullback.optim import adam
+    from pullback.train import Trainer, read_table
     from pullback.train.files import write_atomically
-    from pullback.train.table import TablePreprocessor
 
     path = out or run / "predictions.csv"
     if path.is_dir() or path.resolve() == table.resolve():
         what = "a folder" if path.is_dir() else "the table itself"
         raise ConfigError(f"--out: expected a file to write, got {path}, which is {what}")
-    config, stored = configs.read(run)
-    preprocessing = TablePreprocessor.from_json(stored)
-    like = config.make_model(preprocessing.width, preprocessing.outputs)
-    model, _ = checkpoint.load(run / "model.safetensors", like)
+    preprocessing, model = trained(run)
     inputs = preprocessing.inputs(read_table(table))
-    trainer = Trainer(model, "mean_squared_error", config.make_optimizer(1))
+    trainer = Trainer(model, "mean_squared_error", adam(1e-3))  # neither is used to predict
     frame = _as_table(preprocessing, trainer.predict(inputs))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, frame.to_csv(index=False).encode())
     typer.echo(f"{len(frame)} predictions: {path}")
+
+
+def trained(run: Path) -> tuple[TablePreprocessor, Any]:
+    """Return the preprocessing and the network of a run.
+
+    Raises CheckpointError where the folder holds none.
+    """
+    from pullback.cli import config as configs
+    from pullback.train import checkpoint
+    from pullback.train.table import TablePreprocessor
+
+    config, stored = configs.read(run)
+    preprocessing = TablePreprocessor.from_json(stored)
+    like = config.make_model(preprocessing.width, preprocessing.outputs)
+    model, _ = checkpoint.load(run / "model.safetensors", like)
+    return preprocessing, model
 
 
 def _as_table(preprocessing: Any, outputs: Any) -> Any:

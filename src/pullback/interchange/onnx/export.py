@@ -37,6 +37,7 @@ def export_onnx(
     opset: int = 18,
     dynamic_batch: bool = True,
     batch_axes: Any = 0,
+    notes: Mapping[str, str] | None = None,
 ) -> Path:
     """Write `function` as an ONNX model to `path`, and return the path.
 
@@ -46,7 +47,8 @@ def export_onnx(
     parameters. With `dynamic_batch`, the model takes batches of any size: the first axis of each
     argument, or the one that `batch_axes` gives as vmap's in_axes does (None: no batch). The
     function is then traced for several sizes, and lengths that grow with them are computed.
-    The model is checked with onnx.checker before it is written.
+    `notes` are kept in the file as they are, for those who read it. The model is checked with
+    onnx.checker before it is written.
 
     Raises UnsupportedError for an operation without a rule, naming it and the line that calls it;
     ConfigError where the function depends on the batch size in another way than lengths do, or
@@ -68,6 +70,8 @@ def export_onnx(
     _check_operations(graph, subject, example_args)
     _check_dtypes(graph)
     model = _model(graph, _output_names(graphs[0]), subject, axes, opset)
+    state = {STATE: " ".join(subject.state_names)} if subject.state_names else {}
+    onnx.helper.set_model_props(model, {**(notes or {}), **state})
     if model.ByteSize() > _LARGEST:
         raise UnsupportedError("export_onnx: the model is larger than 2 GiB, which ONNX files hold")
     onnx.checker.check_model(model, full_check=True)
@@ -245,15 +249,12 @@ def _model(
         [tensor(a, name) for name, a in zip(initialisers, subject.parameters, strict=True)],
     )
     versions = [helper.make_opsetid("", opset)]
-    model = helper.make_model(
+    return helper.make_model(
         body,
         opset_imports=versions,
         ir_version=helper.find_min_ir_version_for(versions),
         producer_name="pullback",
     )
-    if subject.state_names:
-        helper.set_model_props(model, {STATE: " ".join(subject.state_names)})
-    return model
 
 
 def _output_names(graph: Graph) -> list[str]:
