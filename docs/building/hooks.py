@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import ast
-import importlib
-import inspect
-import operator
 import re
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+from example_pages import examples, gallery
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+from reference_names import written_out
 
-import pullback
-
-ROOT = Path(__file__).parents[2]
-LESSON = re.compile(r"\]\((?:\.\./)+examples/(\w+)\.py\)")
-NAME = re.compile(r"^::: pullback\.(?P<path>\w+(?:\.\w+)*)$", re.MULTILINE)
-MODULE = re.compile(r"^::: pullback\.(?P<path>\w+(?:\.\w+)*)\.\*$", re.MULTILINE)
+EXAMPLE = re.compile(r"\]\((?:\.\./)+examples/(\w+)\.py\)")
 
 
 def mathematics(source: str, *_: Any, **__: Any) -> str:
@@ -37,26 +28,25 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the lessons as pages, and to the menu every page that it does not name."""
-    for lesson in sorted((ROOT / "examples").glob("*.py")):
-        page = f"examples/{lesson.stem}.md"
-        files.append(File.generated(config, page, content=lesson_page(lesson)))
+    """Add the examples as pages, and to the menu every page that it does not name."""
+    for example in examples():
+        files.append(File.generated(config, example.page, content=example.as_page()))
     menu: list[Any] = config.nav or []
     named = set(pages_of(menu))
     more = [f.src_uri for f in files.documentation_pages() if f.src_uri not in named]
-    lessons = [page for page in more if page.startswith("examples/")]
-    menu.append({"Lessons": lessons})
-    if others := sorted(set(more) - set(lessons)):
+    programs = [example.page for example in examples()]
+    menu.append({"Examples": ["gallery.md", *programs]})
+    if others := sorted(set(more) - {"gallery.md", *programs}):
         menu.append({"More": others})
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Point links to lessons at their pages; write out the names of the reference."""
+    """Point links to examples at their pages; write out the gallery and the reference."""
     up = "../" * page.file.src_uri.count("/")
-    markdown = LESSON.sub(rf"]({up}examples/\1.md)", markdown)
-    markdown = MODULE.sub(lambda match: names_of(match["path"]), markdown)
-    return NAME.sub(lambda match: reference(match["path"]), markdown)
+    markdown = EXAMPLE.sub(rf"]({up}examples/\1.md)", markdown)
+    markdown = markdown.replace("<!-- examples -->", gallery())
+    return written_out(markdown)
 
 
 def pages_of(nav: Any) -> list[str]:
@@ -65,57 +55,3 @@ def pages_of(nav: Any) -> list[str]:
         return [nav]
     parts = nav.values() if isinstance(nav, dict) else nav
     return [page for part in parts for page in pages_of(part)]
-
-
-def lesson_page(lesson: Path) -> str:
-    """Return an example as a page: what it says of itself, then its code."""
-    source = lesson.read_text()
-    about = ast.get_docstring(ast.parse(source)) or ""
-    title = lesson.stem.lstrip("0123456789_").replace("_", " ").capitalize()
-    return f"# {title}\n\n{about}\n\n`python examples/{lesson.name}`\n\n```python\n{source}```\n"
-
-
-def names_of(path: str) -> str:
-    """Return the public names of a module, under a heading for each file that they come from."""
-    module = operator.attrgetter(path)(pullback)
-    left = [name for name in getattr(module, "__all__", []) if has_entry(module, name)]
-    groups = {}
-    for node in ast.parse(inspect.getsource(module)).body:
-        if isinstance(node, ast.ImportFrom) and node.module and "pullback." in node.module:
-            names = [alias.name for alias in node.names if alias.name in left]
-            left = [name for name in left if name not in names]
-            groups[node.module] = names
-    sections = [entries(path, left)]
-    for source, names in groups.items():
-        if names:
-            sections += [f"## {summary(source)}", entries(path, names)]
-    return "\n\n".join(sections)
-
-
-def has_entry(module: ModuleType, name: str) -> bool:
-    """Tell whether a name is described with its module: modules are not, nor names that pb has."""
-    value = getattr(module, name)
-    return not inspect.ismodule(value) and getattr(pullback, name, None) is not value
-
-
-def reference(path: str) -> str:
-    """Return what makes mkdocstrings describe a name, as readers call it, from where it is defined.
-
-    A function may have the name of the file that it is in, as `pb.scan` has, which would be found
-    in its place.
-    """
-    value = operator.attrgetter(path)(pullback)
-    home = getattr(value, "__module__", None) or ""
-    real = f"{home}.{value.__qualname__}" if home.startswith("pullback.") else f"pullback.{path}"
-    return f"::: {real}\n    options:\n      heading: pb.{path}"
-
-
-def entries(path: str, names: list[str]) -> str:
-    """Return the lines that mkdocstrings replaces by the names of a module."""
-    return "\n\n".join(f"::: pullback.{path}.{name}" for name in names)
-
-
-def summary(module: str) -> str:
-    """Return what a module says of itself in its first line, up to the first colon."""
-    first = str(importlib.import_module(module).__doc__).partition("\n")[0]
-    return re.sub(r"^Floor \d, ", "", first).partition(":")[0].rstrip(".")
