@@ -62,6 +62,15 @@ def classified():
     return report(trainer, data, layers=recorder.records, preprocessing=names, title=EVIL)
 
 
+def until(tab, expression):
+    """Wait until an expression holds; the page's policy forbids Playwright's own way."""
+    for _ in range(200):
+        if tab.evaluate(expression):
+            return
+        tab.wait_for_timeout(20)
+    raise AssertionError(f"did not come true: {expression}")
+
+
 def boxes(tab):
     return int(tab.get_attribute("canvas", "data-boxes"))
 
@@ -168,7 +177,30 @@ def test_dragging_pans_and_the_wheel_zooms(opened):
     tab.mouse.up()
     assert tab.evaluate(view) == [scale, x + 40, y + 20]
     tab.mouse.wheel(0, -200)
-    tab.wait_for_function(f"document.querySelector('canvas').view.view.scale > {scale}")
+    until(tab, f"document.querySelector('canvas').view.view.scale > {scale}")
+
+
+def test_the_wheel_scrolls_the_page_until_the_graph_is_chosen(opened, classified):
+    tab = opened(classified)
+    scale = "document.querySelector('canvas').view.view.scale"
+    tab.locator("canvas").scroll_into_view_if_needed()
+    before = tab.evaluate(scale)
+    frame = tab.locator("canvas").bounding_box()
+    tab.mouse.move(frame["x"] + 50, frame["y"] + 50)
+    place = tab.evaluate("scrollY")
+    tab.mouse.wheel(0, -200)
+    until(tab, f"scrollY < {place}")
+    assert tab.evaluate(scale) == before
+
+
+def test_a_notebook_shows_the_page_in_a_frame(browser):
+    tab = browser.new_page()
+    tab.set_content(page(lambda x: np.tanh(x), X)._repr_html_())
+    frame = tab.frame_locator("iframe")
+    frame.locator("footer").wait_for()
+    assert frame.locator("h1").inner_text() == "a function"
+    assert int(frame.locator("canvas").get_attribute("data-boxes")) == 2
+    tab.close()
 
 
 def test_the_theme_follows_the_system_and_the_switch(opened, classified):
@@ -184,10 +216,10 @@ def test_the_theme_follows_the_system_and_the_switch(opened, classified):
 def test_the_gradient_is_a_view_of_its_own(opened, classified):
     tab = opened(classified)
     pixels = "document.querySelector('canvas').toDataURL()"
-    tab.wait_for_function("document.querySelector('canvas').view.colours")
+    until(tab, "document.querySelector('canvas').view.colours")
     before = tab.evaluate(pixels)
     tab.locator("label", has_text="Gradient").click()
-    tab.wait_for_function("!document.querySelector('canvas').view.asked")
+    until(tab, "!document.querySelector('canvas').view.asked")
     assert tab.evaluate(pixels) != before
     assert "‖gradient‖" in tab.locator(".legend").inner_text()
 

@@ -61,12 +61,11 @@ function curves({ title, xLabel, xs, series, log = false }) {
     const bounds = chart.getBoundingClientRect();
     const place = ((event.clientX - bounds.left) / bounds.width) * frame.width;
     const i = xs.reduce((best, v, k) => (Math.abs(x.at(v) - place) < Math.abs(x.at(xs[best]) - place) ? k : best), 0);
-    const told = series.map((s) => `${s.name} ${number(s.values[i])}`).join("   ");
-    const anchor = x.at(xs[i]) > frame.width / 2 ? "end" : "start";
+    const told = series.map((s) => `${s.name} ${number(s.values[i])}`).join(" · ");
     hover.replaceChildren(
       mark("line", { class: "reference", x1: x.at(xs[i]), x2: x.at(xs[i]), y1: frame.top, y2: frame.height - frame.bottom }),
       ...series.filter((s) => s.values[i] !== null).map((s) => mark("circle", { class: `dot ${s.colour}`, cx: x.at(xs[i]), cy: y.at(s.values[i]), r: 4 })),
-      mark("text", { x: x.at(xs[i]) + (anchor === "end" ? -8 : 8), y: frame.top - 3, "text-anchor": anchor }, `${xLabel} ${xs[i]}   ${told}`),
+      mark("text", { x: frame.width - frame.right, y: frame.top - 3, "text-anchor": "end" }, `${xLabel} ${xs[i]} · ${told}`),
     );
   });
   chart.addEventListener("pointerleave", () => hover.replaceChildren());
@@ -78,7 +77,7 @@ function confusionMatrix({ classes, counts }) {
   const left = 34 + Math.min(150, 7.5 * longest), top = 52, cell = Math.max(22, Math.min(46, 520 / n));
   const width = left + n * cell + 74, height = top + n * cell + 12;
   const name = (i) => (classes[i].length > 18 ? `${classes[i].slice(0, 17)}…` : classes[i]);
-  const chart = mark("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "confusion matrix", style: undefined });
+  const chart = mark("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": "confusion matrix" });
   chart.style.maxWidth = `${width * 1.15}px`;
   chart.append(
     mark("text", { x: left + (n * cell) / 2, y: 14, "text-anchor": "middle" }, "predicted"),

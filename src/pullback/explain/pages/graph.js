@@ -229,11 +229,14 @@ class GraphView {
     canvas.addEventListener("pointerleave", () => { this.hovered = null; this.describe(); this.redraw(); });
     canvas.addEventListener("dblclick", (event) => this.toggle(this.at(event)));
     canvas.addEventListener("wheel", (event) => {
+      if (document.activeElement !== canvas && !event.ctrlKey) return;  // the page scrolls past it
       event.preventDefault();
       const bounds = canvas.getBoundingClientRect();
       this.zoom(Math.exp(-event.deltaY * 0.0015), event.clientX - bounds.left, event.clientY - bounds.top);
     }, { passive: false });
-    canvas.addEventListener("focus", () => { if (!this.chosen) this.choose(this.layout.boxes.find((b) => !b.open)); });
+    canvas.addEventListener("focus", () => {  // by the keyboard; the pointer chooses for itself
+      if (!this.chosen && canvas.matches(":focus-visible")) this.choose(this.layout.boxes.find((b) => !b.open));
+    });
     canvas.addEventListener("keydown", (event) => this.press(event));
   }
 

@@ -7,7 +7,7 @@ const QUANTITIES = [
   ["delta", "gradient of the activations"],
 ];
 
-function layersTable({ epochs, rows }) {
+function layersTable({ epochs, rows }, warned) {
   const detail = element("div", { class: "four", "aria-live": "polite" });
   const body = element("tbody");
   const choose = (chosen) => {
@@ -18,7 +18,7 @@ function layersTable({ epochs, rows }) {
     const shown = QUANTITIES.filter(([key]) => rows[chosen].records.some((r) => r && r[key]));
     detail.replaceChildren(...shown.map(([key, name]) => ridges(name, epochs, rows[chosen].records.map((r) => r && r[key]))));
   };
-  rows.forEach((row, i) => body.append(layerRow(row, () => choose(i))));
+  rows.forEach((row, i) => body.append(layerRow(row, warned.has(row.path), () => choose(i))));
   body.addEventListener("keydown", (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     const next = [...body.children].indexOf(document.activeElement) + (step || 0);
@@ -34,17 +34,17 @@ function layersTable({ epochs, rows }) {
   return [element("div", { class: "table" }, table), detail];
 }
 
-function layerRow({ path, kind, records }, choose) {
+function layerRow({ path, kind, records }, warned, choose) {
   const last = records[records.length - 1] || {};
   const course = (key) => spark(records.map((r) => (r && r[key] ? r[key].norm : null)));
-  const cell = (text, picture, alarm) => element("td", { class: alarm ? "alarm" : "" }, picture ? picture : "", " ", text);
+  const cell = (text, picture, alarm) => element("td", { class: alarm ? "alarm" : "" }, picture || "", element("span", { class: "figure" }, text));
   const norm = (key) => (last[key] ? cell(number(last[key].norm, 3), course(key), last[key].bad > 0) : cell("", null));
   const active = last.activation ? `${number(last.activation.mean, 2)} ± ${number(last.activation.std, 2)}` : "";
   const dead = last.dead === null || last.dead === undefined ? "" : `${Math.round(100 * last.dead)} %`;
   return element(
     "tr",
     { class: "choosable", tabindex: -1, onclick: choose, onfocus: choose },
-    element("td", { class: "left mono" }, path || "model"),
+    element("td", { class: warned ? "left mono warned" : "left mono", title: warned ? "see the warning above" : null }, path || "model"),
     element("td", { class: "left" }, kind),
     norm("weight"), norm("gradient"), cell(active, null), norm("delta"),
     cell(dead, null, last.dead > 0.5),

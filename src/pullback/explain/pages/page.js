@@ -19,7 +19,7 @@ function header({ title, facts, warnings }) {
   page.append(element("header", {}, element("h1", {}, title), theme));
   if (facts) page.append(element("dl", { class: "facts" }, ...facts.map(([name, text]) => element("div", {}, element("dt", {}, name), element("dd", {}, text)))));
   for (const { text, remedy } of warnings || []) {
-    page.append(element("div", { class: "warning", role: "note" }, element("b", {}, `${text}.`), element("span", {}, `Remedy: ${remedy}.`)));
+    page.append(element("div", { class: "warning", role: "note" }, element("b", {}, `${text[0].toUpperCase()}${text.slice(1)}.`), element("span", {}, `Remedy: ${remedy}.`)));
   }
 }
 
@@ -33,7 +33,8 @@ const SECTIONS = {
   regression: ({ note, targets }) => section("regression", "Predictions and residuals", note,
     element("div", { class: "columns" }, ...targets.flatMap((target) => [predictions(target), residuals(target)]))),
   layers: (found) => section("layers", "Layers", found.note,
-    element("div", { class: "columns" }, gradientFlow(found), stepSizes(found)), ...layersTable(found)),
+    element("div", { class: "columns" }, gradientFlow(found), stepSizes(found)),
+    ...layersTable(found, new Set((content.warnings || []).flatMap((warning) => warning.paths)))),
   graph: (found) => {
     graphView = new GraphView(found);
     const note = `${counted(found.nodes.length, "node")}. Choose or point at one to see its shape, values, gradient, rule and cost; ∂a is the derivative of the result by a.`;
