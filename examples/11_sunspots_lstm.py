@@ -22,7 +22,7 @@ import pullback as pb
 from pullback import nn
 
 DATA = Path(__file__).parent / "data" / "sunspots.csv"
-WINDOW, HORIZON, ORDER, SPLIT = 22, 8, 9, 1950
+WINDOW, HORIZON, ORDER = 22, 8, 9
 
 
 def scaled(counts):
@@ -80,11 +80,12 @@ def draw(path: str, years, truth, forecasts: dict, errors: dict) -> None:
         1, 2, figsize=(10, 3.2), layout="constrained", width_ratios=[1.7, 1]
     )
     left.plot(years, truth[:, 0], "k.-", label="observed")
+    colors = dict(zip(errors, ("0.8", "0.6", "C0", "C1"), strict=True))
     for name in ("autoregression", "LSTM"):
-        left.plot(years, forecasts[name][:, 0], label=f"{name}, a year ahead")
-    left.set(xlabel="year", ylabel="sunspot number")
+        left.plot(years, forecasts[name][:, 0], color=colors[name], label=f"{name}, a year ahead")
+    left.set(xlabel="year", ylabel="sunspot number", ylim=(0, 260))
     for name, error in errors.items():
-        right.plot(np.arange(1, HORIZON + 1), error, "o-", label=name)
+        right.plot(np.arange(1, HORIZON + 1), error, "o-", color=colors[name], label=name)
     right.set(xlabel="years ahead", ylabel="root mean squared error")
     for axes in (left, right):
         axes.legend(fontsize=8)
@@ -92,22 +93,16 @@ def draw(path: str, years, truth, forecasts: dict, errors: dict) -> None:
     plt.close(figure)
 
 
-def main(picture: str | None = None, epochs: int = 50, networks: int = 5) -> dict[str, float]:
-    """Fit both, print the errors for each horizon, and return those of one year ahead."""
-    years, numbers = np.loadtxt(DATA, delimiter=",", skiprows=1, unpack=True)
+def compare(years, numbers, first: int, last: int, epochs: int, networks: int):
+    """Fit to the years before `first`, forecast from there to `last`; return all of it."""
+    known, end = np.searchsorted(years, [first, last + 1])
     series = scaled(numbers)
-    known = int(np.searchsorted(years, SPLIT))  # the first year of the test
     starts = np.arange(known - WINDOW)
     x, y = windows(series, starts, WINDOW), series[starts + WINDOW]
-
-    origins = np.arange(known, len(series) - HORIZON + 1)
-    seen, truth = (
-        windows(series, origins - WINDOW, WINDOW),
-        windows(numbers, origins, HORIZON),
-    )
-    start = time.perf_counter()
     fitted = [fit_lstm(x, y, seed, epochs) for seed in range(networks)]
-    print(f"{networks} networks trained in {time.perf_counter() - start:.0f} s")
+
+    origins = np.arange(known, end - HORIZON + 1)
+    seen, truth = windows(series, origins - WINDOW, WINDOW), windows(numbers, origins, HORIZON)
     forecasts = {
         "as last year": np.repeat(numbers[origins - 1][:, None], HORIZON, axis=1),
         "as 11 years before": windows(numbers, origins - 11, HORIZON),
@@ -118,11 +113,23 @@ def main(picture: str | None = None, epochs: int = 50, networks: int = 5) -> dic
         name: np.sqrt(np.mean((forecast - truth) ** 2, axis=0))
         for name, forecast in forecasts.items()
     }
-    print("root mean squared error, years ahead " + "".join(f"{k + 1:6}" for k in range(HORIZON)))
-    for name, error in errors.items():
-        print(f"  {name:34s}" + "".join(f"{value:6.1f}" for value in error))
+    return years[origins], truth, forecasts, errors
+
+
+def main(picture: str | None = None, epochs: int = 50, networks: int = 5) -> dict[str, float]:
+    """Print the errors for each horizon, and return those of the test a year ahead."""
+    years, numbers = np.loadtxt(DATA, delimiter=",", skiprows=1, unpack=True)
+    for first, last in ((1900, 1949), (1950, 2008)):
+        start = time.perf_counter()
+        found = compare(years, numbers, first, last, epochs, networks)
+        errors = found[-1]
+        seconds = time.perf_counter() - start
+        print(f"{first} to {last}: root mean squared errors, after {seconds:.0f} s")
+        print("  years ahead         " + "".join(f"{k + 1:6}" for k in range(HORIZON)))
+        for name, error in errors.items():
+            print(f"  {name:20s}" + "".join(f"{value:6.1f}" for value in error))
     if picture is not None:
-        draw(picture, years[origins], truth, forecasts, errors)
+        draw(picture, *found)
     return {name: float(error[0]) for name, error in errors.items()}
 
 

@@ -72,7 +72,7 @@ def draw(path: str, t, x, found, exact) -> None:
         axes.plot(x[i], exact[i], lw=3, color="0.75", label="Cole and Hopf")
         axes.plot(x[i], found[i], "--", color="C3", label="network")
         axes.set(xlabel="x", title=f"t = {t[i, 0]:.2f}", ylim=(-1.1, 1.1))
-    rest[0].legend(fontsize=8)
+    rest[0].legend(fontsize=7, loc="lower left", frameon=False)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

@@ -35,7 +35,7 @@ def draw(path: str, energies: dict[str, list[float]], least: float) -> None:
     figure, axes = plt.subplots(figsize=(5, 3.2), layout="constrained")
     for name, values in energies.items():
         axes.semilogy(np.maximum(np.array(values) - least, 1e-15), "o-", ms=3, label=name)
-    axes.set(xlabel="iteration", ylabel="energy above the optimum", xlim=(0, 80))
+    axes.set(xlabel="iteration", ylabel="energy above the optimum")
     axes.legend()
     figure.savefig(path, dpi=110)
     plt.close(figure)
