@@ -186,6 +186,8 @@ INDEXING = {
     "sorting": lambda x: (np.sort(x, axis=0), np.argsort(-x, axis=1), np.sort(x, axis=None)),
     "choosing": lambda x: np.take_along_axis(x, np.argmax(x, axis=1, keepdims=True), 1),
     "means": lambda x: (np.mean(x, axis=0), np.std(x), np.cumsum(x, axis=0)),
+    "last": lambda x: (x[len(x) - 1], x[len(x) - 1, np.array([0, 2])], x[: len(x) - 1]),
+    "rolling": lambda x: (np.roll(x, 4, axis=0), np.roll(x, (-1, 7), axis=(0, 2)), x - x.mean(0)),
     "joining": lambda x: np.concatenate([x, 2 * x[:1], np.roll(x, 1, axis=0)]),
     "reshaping": lambda x: (np.reshape(x, (-1, 2)), np.ravel(x), np.tile(x, (2, 1, 1)), x.T),
     "einsum": lambda x: np.einsum("bij,bkj->bik", x, x),
@@ -260,12 +262,31 @@ def test_arguments_without_a_batch_are_told_by_batch_axes(path):
     x, w = floats(2, 3), floats(3, 4)
     with pytest.raises(ConfigError, match="2 and 3 examples"):
         export_onnx(lambda x, w: x @ w, x, w, path=path)
-    with pytest.raises(ConfigError, match=r"does not take batches of 1009 .* dynamic_batch=False"):
+    with pytest.raises(ConfigError, match=r"does not take batches of 2 .* dynamic_batch=False"):
         export_onnx(lambda x: x @ x, floats(3, 3), path=path)
     others = (floats(6, 3), w)
     assert exported_agrees(lambda x, w: x @ w, (x, w), others, path=path, batch_axes=(0, None))
     columns = ((floats(3, n), w) for n in (2, 5))
     assert exported_agrees(lambda x, w: w.T @ x, *columns, path=path, batch_axes=(1, None))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x[: len(x) // 2],
+        lambda x: x[: len(x) // 2 * 2],
+        lambda x: x[:10],
+        lambda x: np.reshape(x, (-1,))[: max(len(x), 5)],
+        lambda x: x * np.linspace(0, 1, len(x), dtype=np.float32)[:, None],
+        lambda x: x[0] if len(x) < 50 else x[1],
+        lambda x: np.concatenate([row * 2 for row in x]),
+        lambda x: list(x),
+    ],
+)
+def test_no_length_is_taken_for_a_linear_one_by_chance(function, path):
+    with pytest.raises(ConfigError, match="dynamic_batch"):
+        export_onnx(function, floats(20, 3), path=path)
+    assert exported_agrees(function, (floats(20, 3),), path=path, dynamic_batch=False)
 
 
 @pytest.mark.parametrize(("option", "value"), [("opset", 12), ("batch_axes", 3)])

@@ -394,6 +394,34 @@ def test_weights_elsewhere_are_not_read(path, tmp_path):
             import_onnx(model)
 
 
+def test_a_function_in_a_model_reads_no_file_either(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "secret.bin").write_bytes(bytes(12))
+    constant = numpy_helper.from_array(floats(3), "c")
+    constant.ClearField("raw_data")
+    constant.data_location = TensorProto.EXTERNAL
+    constant.external_data.add(key="location", value="secret.bin")
+    versions = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
+    function = helper.make_function(
+        "own", "Secret", ["x"], ["y"],
+        [
+            helper.make_node("Constant", [], ["c"], value=constant),
+            helper.make_node("Add", ["x", "c"], ["y"]),
+        ],
+        versions[:1],
+    )  # fmt: skip
+    graph = helper.make_graph(
+        [helper.make_node("Secret", ["x"], ["y"], domain="own")],
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [3])],
+    )
+    model = helper.make_model(graph, opset_imports=versions, functions=[function], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(FormatError):
+        import_onnx(path)
+
+
 def test_inputs_are_checked_against_what_the_model_declares(path):
     model = import_onnx(export_onnx(nn.mlp(KEY, [3, 8, 2]), floats(1, 3), path=path))
     with pytest.raises(DTypeError, match=r"x: expected float32, got float64; write x.astype"):

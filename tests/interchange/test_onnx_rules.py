@@ -8,6 +8,7 @@ from op_samples import NAMES, discrete, samples
 import pullback as pb
 from pullback.core.op import OPS
 from pullback.interchange import export_onnx
+from pullback.interchange.onnx.export import OPSETS
 from pullback.interchange.onnx.exporting.rules import RULES
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra `onnx`)")
@@ -27,9 +28,12 @@ def real_samples(name, dtype):
             yield arrays, params
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("dtype", "opset"),
+    [(np.float32, OPSETS[0]), (np.float32, OPSETS[-1]), (np.float64, OPSETS[0])],
+)
 @pytest.mark.parametrize("name", sorted(set(RULES) - CONTROL))
-def test_what_is_exported_computes_the_same(name, dtype, tmp_path):
+def test_what_is_exported_computes_the_same(name, dtype, opset, tmp_path):
     assert name in NAMES
     if dtype == np.float64 and name in NO_REFERENCE:
         pytest.skip("nothing here runs a grouped ConvTranspose of float64")
@@ -40,7 +44,8 @@ def test_what_is_exported_computes_the_same(name, dtype, tmp_path):
         return [op(*arrays, **params) for arrays, (_, params) in zip(given, cases, strict=True)]
 
     given = [arrays for arrays, _ in cases]
-    path = export_onnx(every, *given, path=tmp_path / "rule.onnx", dynamic_batch=False)
+    path = tmp_path / "rule.onnx"
+    export_onnx(every, *given, path=path, dynamic_batch=False, opset=opset)
     assert agrees(run(path, *pb.tree.leaves(given)), every(*given))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,11 +67,11 @@ def export_onnx(
     subject = _subject(function, example_args)
     axes = _axes(example_args, batch_axes) if dynamic_batch else ()
     graphs = _traced(subject, example_args, axes)
+    _check_operations(outline(graphs[:1]), subject, example_args)
     graph = outline(graphs)
-    _check_operations(graph, subject, example_args)
     _check_dtypes(graph)
     model = _model(graph, _output_names(graphs[0]), subject, axes, opset)
-    state = {STATE: " ".join(subject.state_names)} if subject.state_names else {}
+    state = {STATE: json.dumps(subject.state_names)} if subject.state_names else {}
     onnx.helper.set_model_props(model, {**(notes or {}), **state})
     if model.ByteSize() > _LARGEST:
         raise UnsupportedError("export_onnx: the model is larger than 2 GiB, which ONNX files hold")
@@ -89,12 +90,13 @@ def _traced(
 
     if all(axis is None for axis in axes):
         return [traced(example_args)]
+    size = BATCHES[0]
     try:
-        return [traced(_resized(example_args, axes, size)) for size in BATCHES]
+        return [traced(_resized(example_args, axes, size := n)) for n in BATCHES]
     except (ValueError, TypeError) as error:
         traced(example_args)  # if that fails, too, its error is the one to see
         raise ConfigError(
-            f"dynamic_batch: the function does not take batches of {BATCHES[0]} examples: {error} "
+            f"dynamic_batch: the function does not take batches of {size} examples: {error} "
             "(Give batch_axes, with None for arguments without a batch, or pass "
             "dynamic_batch=False to export for the shape of the example only)"
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,11 @@ def import_onnx(path: str | Path) -> OnnxModel:
         for name, a in stored.items()
         if a.dtype.kind == "f" and np.isfinite(a).all() and (a.ndim or own)
     }
+    constants = {name: stored[name] for name in stored.keys() - floats}
     return OnnxModel(
         {name: stored[name] for name in stored if name in floats - content.state},
         {name: stored[name] for name in stored if name in floats & content.state},
-        content,
+        replace(content, body=replace(content.body, arrays=constants)),
     )
 
 
@@ -95,7 +97,7 @@ def _check(arrays: Sequence[Any], declared: Sequence[Declared]) -> None:
 
 def _run(body: Body, outer: Mapping[str, Any], inputs: Sequence[Any]) -> tuple[Any, ...]:
     """Compute the results of `body`, which also sees the values of `outer`."""
-    known = {**body.arrays, **outer, **dict(zip(body.inputs, inputs, strict=True))}
+    known = {**outer, **body.arrays, **dict(zip(body.inputs, inputs, strict=True))}
     for instruction in body.instructions:
         results = _result(instruction.operator, instruction, known)
         known.update(zip(instruction.outputs, results, strict=False))

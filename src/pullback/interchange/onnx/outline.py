@@ -15,7 +15,6 @@ import numpy as np
 from pullback.core.aval import Aval
 from pullback.core.errors import ConfigError
 from pullback.core.graph import Graph, Node
-from pullback.core.step import Step
 from pullback.interchange.onnx.sizes import NotLinearError, Size, common
 
 
@@ -78,49 +77,55 @@ def outline(graphs: Sequence[Graph]) -> Outline:
 
     Raises ConfigError where they differ in more than in the length of the batch.
     """
-    first = graphs[0]
-    if any(len(g.nodes) != len(first.nodes) for g in graphs):
-        raise ConfigError(
-            f"dynamic_batch: {first.name} computes other things for other batch sizes; pass "
-            "dynamic_batch=False to export it for the size of the example"
-        )
-    places = [{node: i for i, node in enumerate(g.nodes)} for g in graphs]
-    known: dict[Node, Entry] = {}
-    for nodes in zip(*[g.nodes for g in graphs], strict=True):
+    name = graphs[0].name
+    known: dict[tuple[Node, ...], Entry] = {}
+
+    def entry(nodes: tuple[Node, ...]) -> Entry:
+        if nodes not in known:
+            if not all(n.is_constant for n in nodes):
+                raise NotLinearError("other operations")
+            known[nodes] = _entry(nodes, ())
+        return known[nodes]
+
+    def entries(groups: Sequence[Sequence[Node]]) -> tuple[Entry, ...]:
+        if len({len(group) for group in groups}) > 1:
+            raise NotLinearError("another number of values")
+        return tuple(entry(nodes) for nodes in zip(*groups, strict=True))
+
+    computed = [[n for n in g.nodes if not n.is_constant] for g in graphs]
+    if any(len(nodes) != len(computed[0]) for nodes in computed):
+        raise _not_told(name, "other operations")
+    for nodes in zip(*computed, strict=True):
         try:
-            same = len({_signature(n, place) for n, place in zip(nodes, places, strict=True)}) == 1
-            if not same:
-                raise NotLinearError("another operation")
-            known[nodes[0]] = _entry(nodes, known)
+            if any(n.op is not nodes[0].op for n in nodes):
+                raise NotLinearError("other operations")
+            known[nodes] = _entry(nodes, entries([n.inputs for n in nodes]))
         except NotLinearError as difference:
-            what = nodes[0].op.name if nodes[0].op else "a constant"
-            raise ConfigError(
-                f"dynamic_batch: {what} in {first.name} depends on the batch size in a way that "
-                f"ONNX is not told ({difference}); pass dynamic_batch=False to export for the "
-                "size of the example only, or batch_axes with None for arguments without a batch"
-            ) from None
-    return Outline(
-        tuple(known[n] for n in first.arguments),
-        tuple(known[n] for n in first.results),
-        tuple(known.values()),
-        first.name,
+            op = nodes[0].op
+            raise _not_told(f"{op.name if op else 'an argument'} in {name}", difference) from None
+    try:
+        results = entries([g.results for g in graphs])
+    except NotLinearError as difference:
+        raise _not_told(f"a result of {name}", difference) from None
+    return Outline(entries([g.arguments for g in graphs]), results, tuple(known.values()), name)
+
+
+def _not_told(what: str, difference: Any) -> ConfigError:
+    return ConfigError(
+        f"dynamic_batch: {what} depends on the batch size in another way than lengths do "
+        f"({difference}); pass dynamic_batch=False to export for the size of the example only, or "
+        "batch_axes with None for arguments without a batch"
     )
 
 
-def _signature(node: Node, place: Mapping[Node, int]) -> Any:
-    return node.op, tuple(place[i] for i in node.inputs), node.is_constant
-
-
-def _entry(nodes: Sequence[Node], known: Mapping[Node, Entry]) -> Entry:
+def _entry(nodes: Sequence[Node], inputs: tuple[Entry, ...]) -> Entry:
     first = nodes[0]
-    params = {key: _merged([n.params[key] for n in nodes]) for key in first.params}
-    value = _constant([n.value for n in nodes]) if first.is_constant else None
     return Entry(
         _merged([n.aval for n in nodes]),
         first.op.name if first.op else None,
-        tuple(known[i] for i in first.inputs),
-        params,
-        value,
+        inputs,
+        {key: _merged([n.params[key] for n in nodes]) for key in first.params},
+        _constant([n.value for n in nodes]) if first.is_constant else None,
         first.name,
     )
 
@@ -157,19 +162,22 @@ def _constant(values: Sequence[Any]) -> Any:
     uniform = [_uniform(v) for v in values]
     if all(u is not None for u in uniform):
         return Fill(common(uniform) if len(set(uniform)) > 1 else first.flat[0])
-    counts = np.arange(first.size, dtype=first.dtype)
-    if first.size == max(first.shape, default=0) and np.array_equal(first.ravel(), counts):
+    if all(_counts(np.asarray(v)) for v in values):
         return Fill()
     raise NotLinearError("a constant array")
+
+
+def _counts(array: Any) -> bool:
+    """Whether `array` is 0, 1, 2, ... along one axis."""
+    return array.size == max(array.shape, default=0) and bool(
+        np.array_equal(array.ravel(), np.arange(array.size))
+    )
 
 
 def _uniform(value: Any) -> Any:
     """Return the one number that all of `value` is, an integer if it is whole; None otherwise."""
     array = np.asarray(value)
-    if array.size == 0 or array.dtype.kind not in "fiu" or not np.all(array == array.flat[0]):
+    if array.size == 0 or array.dtype.kind not in "fiub" or not np.all(array == array.flat[0]):
         return None
     number = array.flat[0].item()
     return int(number) if number == number // 1 else number
-
-
-__all__ = ["Entry", "Fill", "Kind", "Outline", "Step", "outline"]

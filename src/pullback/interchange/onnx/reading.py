@@ -6,6 +6,8 @@ Weights outside of the file are read from plain files that lie beside it, and fr
 from __future__ import annotations
 
 import inspect
+import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +77,7 @@ def read(path: Path) -> Content:
     """
     onnx = require("onnx")
     model = _parsed(path)
-    _load_weights(model.graph, path)
+    _load_weights(model, path)
     try:
         if model.functions:
             model = onnx.inliner.inline_local_functions(model)
@@ -89,7 +91,7 @@ def read(path: Path) -> Content:
         _declared(value, path) for value in model.graph.input if value.name not in stored
     )
     body = _body(model.graph, path)
-    return Content(body, declared, model.producer_name, _state(model, body))
+    return Content(body, declared, model.producer_name, _state(model, body, path))
 
 
 def _parsed(path: Path) -> Any:
@@ -113,11 +115,11 @@ def _parsed(path: Path) -> Any:
 # weights in other files
 
 
-def _load_weights(graph: Any, path: Path) -> None:
-    """Put the weights that are stored beside the file at `path` into `graph`."""
+def _load_weights(model: Any, path: Path) -> None:
+    """Put the weights that are stored beside the file at `path` into `model`."""
     from onnx import TensorProto
 
-    for tensor in _tensors(graph):
+    for tensor in _tensors(model.graph):
         if tensor.data_location == TensorProto.EXTERNAL:
             entries = {entry.key: entry.value for entry in tensor.external_data}
             tensor.raw_data = _stored_beside(path, tensor.name, entries)
@@ -182,7 +184,7 @@ def _check_opset(model: Any, path: Path) -> None:
 
 def _check_operators(graph: Any, path: Path) -> None:
     wrong = sorted({w for part in _graphs(graph) for node in part.node for w in _unsupported(node)})
-    wrong += ["sparse initialisers"] if graph.sparse_initializer else []
+    wrong += ["sparse initialisers"] * any(part.sparse_initializer for part in _graphs(graph))
     if wrong:
         raise UnsupportedError(
             f"{path}: has operators that pullback does not know: {', '.join(wrong)}"
@@ -204,6 +206,8 @@ def _unsupported(node: Any) -> Iterable[str]:
     else:
         if len([o for o in node.output if o]) > 1 and name not in SEVERAL:
             yield f"{name} with {len(node.output)} results"
+        if len(node.input) > _most_inputs(OPERATORS[name]):
+            yield f"{name} with {len(node.input)} inputs"
         taken = _attributes(OPERATORS[name])
         for attribute in node.attribute:
             key = attribute.name
@@ -218,6 +222,15 @@ def _unsupported(node: Any) -> Iterable[str]:
 def is_number(dtype: np.dtype[Any]) -> bool:
     """Whether NumPy itself has `dtype`, and it is real."""
     return dtype.kind in "fiub" and dtype.isbuiltin == 1
+
+
+def _most_inputs(function: Callable[..., Any]) -> float:
+    if isinstance(function, np.ufunc):
+        return function.nin
+    kinds = [p.kind for p in inspect.signature(function).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return math.inf
+    return len(kinds) - kinds.count(inspect.Parameter.KEYWORD_ONLY)
 
 
 def _attributes(function: Callable[..., Any]) -> set[str]:
@@ -290,6 +303,8 @@ def _attribute(attribute: Any, path: Path) -> Any:
 def _array(tensor: Any, path: Path) -> Any:
     from onnx import numpy_helper
 
+    if tensor.external_data:  # what onnx itself would go and read
+        raise FormatError(f"{path}: keeps a weight of a function in another file")
     try:
         array = numpy_helper.to_array(tensor)
     except Exception as error:  # sizes that do not fit, dtypes that NumPy lacks
@@ -301,7 +316,7 @@ def _array(tensor: Any, path: Path) -> Any:
     return array
 
 
-def _state(model: Any, body: Body) -> frozenset[str]:
+def _state(model: Any, body: Body, path: Path) -> frozenset[str]:
     """Return the arrays that are no parameters, but running statistics."""
     notes = {entry.key: entry.value for entry in model.metadata_props}
     running = {
@@ -310,7 +325,10 @@ def _state(model: Any, body: Body) -> frozenset[str]:
         if instruction.operator == "BatchNormalization"
         for name in instruction.inputs[3:5]
     }
-    return frozenset(running.union(notes.get(STATE, "").split()))
+    try:
+        return frozenset(running.union(json.loads(notes.get(STATE, "[]"))))
+    except (ValueError, TypeError):
+        raise FormatError(f"{path}: its entry {STATE} is damaged") from None
 
 
 def _declared(value: Any, path: Path) -> Declared:

@@ -48,9 +48,9 @@ class Names:
 class Writer:
     """The nodes of one graph: `w.Exp(x)` adds a node and returns the value it computes.
 
-    The first of `batched` has the batch on the axis that the second says. Arguments of an operator
-    may also be numbers, which take the dtype of the values beside them; arrays; and
-    lists of lengths, which are int64. `None` leaves an optional argument out.
+    Arguments of an operator may also be numbers, which take the dtype of the values beside them;
+    arrays; and lists of lengths, which are int64. `None` leaves an optional argument out. `batched`
+    is a value whose axis of the number beside it has the length of the batch.
     """
 
     def __init__(self, names: Names, batched: tuple[Value, int] | None = None) -> None:
@@ -153,6 +153,14 @@ class Writer:
 
         self.nodes.append(helper.make_node("Identity", [x], [name]))
         return Value(name, x.dtype)
+
+    def count(self, n: Size) -> Value:
+        """Return 0, 1, ..., n - 1, as int64."""
+        if not isinstance(n, Length):
+            return self.constant(np.arange(n))
+        return self.Range(  # type: ignore[no-any-return]
+            self.constant(np.int64(0)), self.Squeeze(self.lengths([n])), self.constant(np.int64(1))
+        )
 
     def inner(self) -> Writer:
         """Return the writer of a subgraph, which sees the values of this one."""

@@ -13,8 +13,7 @@ from pullback.interchange.onnx.exporting.rules import (
     as_ordered,
     as_result,
     as_truth,
-    elementwise,
-    enter,
+    enter_expressions,
     node,
 )
 
@@ -115,141 +114,131 @@ def _pseudo_huber(w: Any, delta: Any, r: Any) -> Any:
 
 
 def _scaled(name: str, factor: float) -> Any:
-    return elementwise(lambda w, x: getattr(w, name)(w.Mul(x, factor)))
+    return lambda w, x: getattr(w, name)(w.Mul(x, factor))
 
 
 def _times(factor: float) -> Any:
-    return elementwise(lambda w, x: w.Mul(x, factor))
+    return lambda w, x: w.Mul(x, factor)
 
 
 def _either(number: str, truth: str) -> Any:
     """One operator for numbers, another for booleans."""
-    return elementwise(lambda w, *xs: getattr(w, truth if xs[0].dtype == bool else number)(*xs))
+    return lambda w, *xs: getattr(w, truth if xs[0].dtype == bool else number)(*xs)
 
 
-enter(
+enter_expressions(
     {
         "add": _either("Add", "Or"),
-        "subtract": elementwise(node("Sub")),
+        "subtract": node("Sub"),
         "multiply": _either("Mul", "And"),
-        "divide": elementwise(node("Div")),
-        "negative": elementwise(node("Neg")),
-        "positive": elementwise(node("Identity")),
-        "absolute": elementwise(node("Abs")),
-        "fabs": elementwise(node("Abs")),
-        "sign": elementwise(node("Sign")),
-        "square": elementwise(lambda w, x: w.Mul(x, x)),
-        "sqrt": elementwise(node("Sqrt")),
-        "cbrt": elementwise(lambda w, x: w.Mul(w.Sign(x), w.Pow(w.Abs(x), 1 / 3))),
-        "reciprocal": elementwise(node("Reciprocal")),
-        "power": elementwise(node("Pow")),
-        "exp": elementwise(node("Exp")),
+        "divide": node("Div"),
+        "negative": node("Neg"),
+        "positive": node("Identity"),
+        "absolute": node("Abs"),
+        "fabs": node("Abs"),
+        "sign": node("Sign"),
+        "square": lambda w, x: w.Mul(x, x),
+        "sqrt": node("Sqrt"),
+        "cbrt": lambda w, x: w.Mul(w.Sign(x), w.Pow(w.Abs(x), 1 / 3)),
+        "reciprocal": node("Reciprocal"),
+        "power": node("Pow"),
+        "exp": node("Exp"),
         "exp2": _scaled("Exp", math.log(2)),
         "exp10": _scaled("Exp", math.log(10)),
-        "expm1": elementwise(_expm1),
-        "log": elementwise(node("Log")),
-        "log2": elementwise(lambda w, x: w.Div(w.Log(x), math.log(2))),
-        "log10": elementwise(lambda w, x: w.Div(w.Log(x), math.log(10))),
-        "log1p": elementwise(_log1p),
-        "logaddexp": elementwise(_logaddexp),
-        "logaddexp2": elementwise(_logaddexp2),
-        "hypot": elementwise(lambda w, a, b: w.Sqrt(w.Add(w.Mul(a, a), w.Mul(b, b)))),
+        "expm1": _expm1,
+        "log": node("Log"),
+        "log2": lambda w, x: w.Div(w.Log(x), math.log(2)),
+        "log10": lambda w, x: w.Div(w.Log(x), math.log(10)),
+        "log1p": _log1p,
+        "logaddexp": _logaddexp,
+        "logaddexp2": _logaddexp2,
+        "hypot": lambda w, a, b: w.Sqrt(w.Add(w.Mul(a, a), w.Mul(b, b))),
         "maximum": _either("Max", "Or"),
         "minimum": _either("Min", "And"),
-        "fmax": elementwise(
-            lambda w, a, b: w.Where(w.IsNaN(a), b, w.Where(w.IsNaN(b), a, w.Max(a, b)))
+        "fmax": lambda w, a, b: w.Where(w.IsNaN(a), b, w.Where(w.IsNaN(b), a, w.Max(a, b))),
+        "fmin": lambda w, a, b: w.Where(w.IsNaN(a), b, w.Where(w.IsNaN(b), a, w.Min(a, b))),
+        "remainder": _remainder,
+        "fmod": node("Mod", fmod=1),
+        "floor_divide": _floor_divide,
+        "floor": node("Floor"),
+        "ceil": node("Ceil"),
+        "rint": node("Round"),
+        "trunc": _truncated,
+        "copysign": lambda w, a, b: w.Where(_sign_or_zero(w, b), w.Neg(w.Abs(a)), w.Abs(a)),
+        "heaviside": lambda w, x, half: w.Where(
+            w.Equal(x, 0), half, w.Where(w.IsNaN(x), x, w.Max(w.Sign(x), 0))
         ),
-        "fmin": elementwise(
-            lambda w, a, b: w.Where(w.IsNaN(a), b, w.Where(w.IsNaN(b), a, w.Min(a, b)))
-        ),
-        "remainder": elementwise(_remainder),
-        "fmod": elementwise(node("Mod", fmod=1)),
-        "floor_divide": elementwise(_floor_divide),
-        "floor": elementwise(node("Floor")),
-        "ceil": elementwise(node("Ceil")),
-        "rint": elementwise(node("Round")),
-        "trunc": elementwise(_truncated),
-        "copysign": elementwise(
-            lambda w, a, b: w.Where(_sign_or_zero(w, b), w.Neg(w.Abs(a)), w.Abs(a))
-        ),
-        "heaviside": elementwise(
-            lambda w, x, half: w.Where(
-                w.Equal(x, 0), half, w.Where(w.IsNaN(x), x, w.Max(w.Sign(x), 0))
-            )
-        ),
-        "chain_product": elementwise(lambda w, x, s: _zero_if(w, w.Equal(x, 0), w.Mul(x, s))),
-        "ldexp": elementwise(lambda w, x, n: w.Mul(x, w.Exp(w.Mul(n, math.log(2))))),
-        "sin": elementwise(node("Sin")),
-        "cos": elementwise(node("Cos")),
-        "tan": elementwise(node("Tan")),
-        "arcsin": elementwise(node("Asin")),
-        "arccos": elementwise(node("Acos")),
-        "arctan": elementwise(node("Atan")),
-        "arctan2": elementwise(_arctan2),
-        "sinh": elementwise(node("Sinh")),
-        "cosh": elementwise(node("Cosh")),
-        "tanh": elementwise(node("Tanh")),
-        "arcsinh": elementwise(node("Asinh")),
-        "arccosh": elementwise(node("Acosh")),
-        "arctanh": elementwise(node("Atanh")),
+        "chain_product": lambda w, x, s: _zero_if(w, w.Equal(x, 0), w.Mul(x, s)),
+        "ldexp": lambda w, x, n: w.Mul(x, w.Exp(w.Mul(n, math.log(2)))),
+        "sin": node("Sin"),
+        "cos": node("Cos"),
+        "tan": node("Tan"),
+        "arcsin": node("Asin"),
+        "arccos": node("Acos"),
+        "arctan": node("Atan"),
+        "arctan2": _arctan2,
+        "sinh": node("Sinh"),
+        "cosh": node("Cosh"),
+        "tanh": node("Tanh"),
+        "arcsinh": node("Asinh"),
+        "arccosh": node("Acosh"),
+        "arctanh": node("Atanh"),
         **dict.fromkeys(("deg2rad", "radians"), _times(math.pi / 180)),
         **dict.fromkeys(("rad2deg", "degrees"), _times(180 / math.pi)),
         "sindg": _scaled("Sin", math.pi / 180),
         "cosdg": _scaled("Cos", math.pi / 180),
-        "expit": elementwise(node("Sigmoid")),
-        "log_expit": elementwise(lambda w, x: w.Neg(_softplus(w, w.Neg(x)))),
-        "logit": elementwise(lambda w, x: w.Log(w.Div(x, w.Sub(1, x)))),
-        "erf": elementwise(node("Erf")),
-        "erfc": elementwise(lambda w, x: w.Sub(1, w.Erf(x))),
-        "ndtr": elementwise(lambda w, x: w.Mul(w.Add(w.Erf(w.Mul(x, math.sqrt(0.5))), 1), 0.5)),
-        "xlogy": elementwise(lambda w, x, y: _xlogy(w, x, y, w.Log(y))),
-        "xlog1py": elementwise(lambda w, x, y: _xlogy(w, x, y, _log1p(w, y))),
-        "entr": elementwise(_entropy),
-        "rel_entr": elementwise(_relative_entropy),
-        "kl_div": elementwise(lambda w, x, y: w.Add(w.Sub(_relative_entropy(w, x, y), x), y)),
-        "huber": elementwise(_huber),
-        "pseudo_huber": elementwise(_pseudo_huber),
+        "expit": node("Sigmoid"),
+        "log_expit": lambda w, x: w.Neg(_softplus(w, w.Neg(x))),
+        "logit": lambda w, x: w.Log(w.Div(x, w.Sub(1, x))),
+        "erf": node("Erf"),
+        "erfc": lambda w, x: w.Sub(1, w.Erf(x)),
+        "ndtr": lambda w, x: w.Mul(w.Add(w.Erf(w.Mul(x, math.sqrt(0.5))), 1), 0.5),
+        "xlogy": lambda w, x, y: _xlogy(w, x, y, w.Log(y)),
+        "xlog1py": lambda w, x, y: _xlogy(w, x, y, _log1p(w, y)),
+        "entr": _entropy,
+        "rel_entr": _relative_entropy,
+        "kl_div": lambda w, x, y: w.Add(w.Sub(_relative_entropy(w, x, y), x), y),
+        "huber": _huber,
+        "pseudo_huber": _pseudo_huber,
         "invert": _either("BitwiseNot", "Not"),
         "bitwise_and": _either("BitwiseAnd", "And"),
         "bitwise_or": _either("BitwiseOr", "Or"),
         "bitwise_xor": _either("BitwiseXor", "Xor"),
-        "left_shift": elementwise(lambda w, a, n: w.Mul(a, w.Pow(w.value(2, a.dtype), n))),
-        "right_shift": elementwise(
-            lambda w, a, n: _floor_divide(w, a, w.Pow(w.value(2, a.dtype), n))
-        ),
+        "left_shift": lambda w, a, n: w.Mul(a, w.Pow(w.value(2, a.dtype), n)),
+        "right_shift": lambda w, a, n: _floor_divide(w, a, w.Pow(w.value(2, a.dtype), n)),
     },
     as_result,
 )
-enter({"equal": elementwise(node("Equal"))}, as_common)
-enter({"not_equal": elementwise(lambda w, a, b: w.Not(w.Equal(a, b)))}, as_common)
-enter(
+enter_expressions({"equal": node("Equal")}, as_common)
+enter_expressions({"not_equal": lambda w, a, b: w.Not(w.Equal(a, b))}, as_common)
+enter_expressions(
     {
-        "less": elementwise(node("Less")),
-        "less_equal": elementwise(node("LessOrEqual")),
-        "greater": elementwise(node("Greater")),
-        "greater_equal": elementwise(node("GreaterOrEqual")),
+        "less": node("Less"),
+        "less_equal": node("LessOrEqual"),
+        "greater": node("Greater"),
+        "greater_equal": node("GreaterOrEqual"),
     },
     as_ordered,
 )
-enter(
+enter_expressions(
     {
-        "isnan": elementwise(node("IsNaN")),
-        "isinf": elementwise(node("IsInf")),
-        "isfinite": elementwise(lambda w, x: w.Not(w.Or(w.IsNaN(x), w.IsInf(x)))),
-        "signbit": elementwise(_sign_or_zero),
+        "isnan": node("IsNaN"),
+        "isinf": node("IsInf"),
+        "isfinite": lambda w, x: w.Not(w.Or(w.IsNaN(x), w.IsInf(x))),
+        "signbit": _sign_or_zero,
     },
     as_floating,
 )
-enter(
+enter_expressions(
     {
-        "logical_and": elementwise(node("And")),
-        "logical_or": elementwise(node("Or")),
-        "logical_xor": elementwise(node("Xor")),
-        "logical_not": elementwise(node("Not")),
+        "logical_and": node("And"),
+        "logical_or": node("Or"),
+        "logical_xor": node("Xor"),
+        "logical_not": node("Not"),
     },
     as_truth,
 )
-enter(
-    {"where": elementwise(node("Where"))},
+enter_expressions(
+    {"where": node("Where")},
     lambda entry: [np.dtype(np.bool_), entry.dtype, entry.dtype],
 )

@@ -88,10 +88,9 @@ def _flip(w: Writer, entry: Entry, x: Any) -> Any:
 
 def _roll(w: Writer, entry: Entry, x: Any) -> Any:
     for shift, axis in zip(entry.params["shift"], entry.params["axis"], strict=True):
-        n = entry.shape[axis]
-        if isinstance(n, Length) or n:
-            at = -shift if isinstance(n, Length) else -shift % n
-            x = w.Concat(w.slice(x, axis, at), w.slice(x, axis, 0, at), axis=axis)
+        count = w.lengths([entry.shape[axis]])
+        places = w.Mod(w.Sub(w.count(entry.shape[axis]), shift), count)
+        x = w.Gather(x, places, axis=axis)
     return x
 
 

@@ -32,6 +32,15 @@ def enter(writers: Mapping[str, Write], dtypes: DTypes) -> None:
     RULES.update({name: Rule(write, dtypes) for name, write in writers.items()})
 
 
+def enter_expressions(expressions: Mapping[str, Callable[..., Any]], dtypes: DTypes) -> None:
+    """Enter rules that are expressions of (w, *values), without a look at the operation."""
+
+    def writer(expression: Callable[..., Any]) -> Write:
+        return lambda w, entry, *values: expression(w, *values)
+
+    enter({name: writer(expression) for name, expression in expressions.items()}, dtypes)
+
+
 def as_result(entry: Entry) -> Sequence[Any]:
     """Cast all arguments to the dtype of the result, as NumPy's promotion does."""
     return [entry.dtype] * len(entry.inputs)
@@ -62,11 +71,6 @@ def as_floating(entry: Entry) -> Sequence[Any]:
 def as_truth(entry: Entry) -> Sequence[Any]:
     """Cast all arguments to booleans."""
     return [np.dtype(np.bool_)] * len(entry.inputs)
-
-
-def elementwise(expression: Callable[..., Any]) -> Write:
-    """Return the writer of an expression of (w, *values) that does not look at the operation."""
-    return lambda w, entry, *values: expression(w, *values)
 
 
 def node(operator: str, **attributes: Any) -> Callable[..., Any]:

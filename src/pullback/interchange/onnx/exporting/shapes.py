@@ -49,21 +49,19 @@ def _selected(
     """Return x[index]: first its slices, then its new axes, then its arrays."""
     source = iter(zip(arrays, array_shapes, strict=True))
     parts = _spelled_out(index.parts, len(shape))
-    if arrays:  # then NumPy takes integers for arrays, too
-        found = [
-            next(source)
-            if p is HOLE
-            else (w.constant(np.int64(p)), ())
-            if isinstance(p, int)
-            else None
-            for p in parts
-        ]
-        places = [k for k, f in enumerate(found) if f is not None]
-        x = _sliced(w, x, [slice(None) if found[k] else p for k, p in enumerate(parts)])
-        x = w.Unsqueeze(x, new) if (new := [k for k, p in enumerate(parts) if p is None]) else x
-        return _at(w, x, len(parts), places, [f for f in found if f is not None])
-    x = _sliced(w, x, parts)
-    return x if all(isinstance(p, slice) for p in parts) else w.reshape(x, result)
+    if not arrays:
+        x = _sliced(w, x, parts)
+        return x if all(isinstance(p, slice) for p in parts) else w.reshape(x, result)
+    found = {}
+    for k, part in enumerate(parts):
+        if part is HOLE:
+            found[k] = next(source)
+        elif isinstance(part, Size):  # beside arrays, NumPy takes integers for arrays, too
+            found[k] = (w.Squeeze(w.lengths([part])), ())
+    x = _sliced(w, x, [slice(None) if k in found else p for k, p in enumerate(parts)])
+    new = [k for k, part in enumerate(parts) if part is None]
+    x = w.Unsqueeze(x, new) if new else x
+    return _at(w, x, len(parts), list(found), list(found.values()))
 
 
 def _spelled_out(parts: tuple[Any, ...], ndim: int) -> list[Any]:
@@ -80,7 +78,7 @@ def _sliced(w: Writer, x: Value, parts: list[Any]) -> Any:
     """Return the slices of `x`; an integer is a slice of length 1."""
     cuts = []
     for axis, part in enumerate(p for p in parts if p is not None):
-        if isinstance(part, int):
+        if isinstance(part, Size):
             cuts.append((axis, part, END if part == -1 else part + 1, 1))
         elif part != slice(None):
             step = part.step or 1

@@ -40,9 +40,8 @@ def _constant(w: Writer, entry: Entry, dtype: Any) -> Value:
         return w.expand(w.cast(w.Squeeze(w.lengths([number])), dtype), entry.shape)
     if number is not None:
         return w.expand(w.constant(np.asarray(number, dtype)), entry.shape)
-    count = w.Squeeze(w.lengths([next(n for n in entry.shape if n != 1)]))
-    numbers = w.Range(w.constant(np.int64(0)), count, w.constant(np.int64(1)))
-    return w.cast(w.reshape(numbers, entry.shape), dtype)
+    count = next(n for n in entry.shape if n != 1)
+    return w.cast(w.reshape(w.count(count), entry.shape), dtype)
 
 
 def declared(value: Value, shape: Any) -> Any:
