@@ -1,29 +1,14 @@
 """The command line as a user runs it: output, files, errors, exit codes."""
 
-import os
 import signal
-import subprocess
 import sys
 
 import numpy as np
 import pytest
+from command_line import pullback
 from processes import interruptible, wait_for_text
 
 pd = pytest.importorskip("pandas")
-
-
-def pullback(*args, cwd, check=0, **env):
-    result = subprocess.run(
-        [sys.executable, "-m", "pullback.cli.main", *map(str, args)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **env},
-        timeout=120,
-    )
-    assert result.returncode == check, result.stdout + result.stderr
-    assert "Traceback" not in result.stderr
-    return result.stdout + result.stderr
 
 
 @pytest.fixture

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
 from pullback.core.errors import CheckpointError, ConfigError
-from pullback.nn import ACTIVATIONS, mlp
+from pullback.nn import ACTIVATIONS, convnet, mlp
 from pullback.numpy import random
 from pullback.optim import OPTIMIZERS, schedules
 from pullback.optim.optimizer import Optimizer
 from pullback.train.files import write_atomically
-from pullback.train.sources import BUILT_IN
+from pullback.train.image_folder import is_image_folder
+from pullback.train.sources import BUILT_IN, Source, load, load_images
+from pullback.train.stream import DEFAULT_WINDOW
 
 SCHEDULES: dict[str, Callable[[float, int], Any]] = {
     "constant": lambda rate, steps: schedules.constant(rate),
@@ -47,6 +49,8 @@ class Config:
     compiled: bool = True
     window: str | None = None
     tensorboard: bool = False
+    image_size: int | None = None
+    augment: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         _one_of("--task", self.task, ("auto", "regression", "classification"))
@@ -64,10 +68,28 @@ class Config:
         if self.target is not None:
             _check_columns(self.target)
 
-    def make_model(self, inputs: int, outputs: int) -> Any:
-        """Return the untrained network."""
+    def load(self) -> Source:
+        """Return the data of the run."""
+        if self.image_size is None and not self.augment:
+            return load(
+                self.source, self.target, self.task, self.seed, self.validation, self.window
+            )
+        if not is_image_folder(self.source):
+            raise ConfigError(
+                f"--image-size, --augment: {self.source} is not a folder with a sub-folder of "
+                "images for each class; leave them out"
+            )
+        window = self.window or DEFAULT_WINDOW
+        return load_images(
+            self.source, self.seed, self.validation, window, self.image_size, augment=self.augment
+        )
+
+    def make_model(self, shape: Sequence[int], outputs: int) -> Any:
+        """Return the untrained network for inputs of `shape`: a convolutional one for images."""
         key = random.key(self.seed)
-        return mlp(key, [inputs, *self.hidden, outputs], self.activation)
+        if len(shape) == 3:
+            return convnet(key, shape, outputs, widths=self.hidden, activation=self.activation)
+        return mlp(key, [*shape, *self.hidden, outputs], self.activation)
 
     def make_optimizer(self, samples: int) -> Optimizer:
         """Return the optimizer with its schedule over all steps."""

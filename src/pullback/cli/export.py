@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pullback.core.errors import ConfigError
+
 if TYPE_CHECKING:
     from pullback.train.table import TablePreprocessor
 
@@ -23,9 +25,15 @@ def export(
 
     from pullback.cli.predict import trained
     from pullback.interchange import export_onnx
+    from pullback.train import TablePreprocessor
     from pullback.train.deployed import Deployed
 
     preprocessing, network = trained(run)
+    if not isinstance(preprocessing, TablePreprocessor):
+        raise ConfigError(
+            f"{run}: expected a run on a table, got one on images; write its network by "
+            "pb.interchange.export_onnx"
+        )
     path = onnx or run / "model.onnx"
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = np.zeros((1, len(preprocessing.features)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,7 @@ def report(
     from pullback.explain import read_layers
     from pullback.explain import report as make
     from pullback.explain.layers.recorder import LAYERS
-    from pullback.train import Trainer, checkpoint, load
+    from pullback.train import Trainer, checkpoint
     from pullback.train.run import CHECKPOINT
 
     path = out or run / "report.html"
@@ -32,11 +33,11 @@ def report(
         raise ConfigError(f"--out: expected a file to write, got {path}, which is a folder")
     config, _ = configs.read(run)
     place = source or config.source
-    data = load(place, config.target, config.task, config.seed, config.validation, config.window)
+    data = replace(config, source=place).load()
     preprocessing = data.preprocessing
     classify = preprocessing.task == "classification"
     trainer = Trainer(
-        config.make_model(preprocessing.width, preprocessing.outputs),
+        config.make_model(preprocessing.input_shape, preprocessing.outputs),
         "softmax_cross_entropy" if classify else "mean_squared_error",
         config.make_optimizer(len(data.train)),
         metric="accuracy" if classify else "r2",

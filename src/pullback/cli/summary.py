@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pullback.cli.config import Config
 from pullback.core import pytree
-from pullback.train import Source, Trainer
+from pullback.train import Source, TablePreprocessor, Trainer
 from pullback.train.metrics import mae, rmse
 
 
@@ -16,7 +17,7 @@ def describe(data: Source, name: str) -> str:
     targets = ", ".join(target.name for target in preprocessing.targets)
     return (
         f"{name}: {len(data.train):,} rows to train, {len(data.validation):,} held out; "
-        f"{preprocessing.task} of {targets} from {preprocessing.width} inputs"
+        f"{preprocessing.task} of {targets} from {_size(preprocessing)} inputs"
     )
 
 
@@ -25,7 +26,7 @@ def rows(
 ) -> list[tuple[str, str]]:
     """Return the summary as pairs of label and text."""
     preprocessing, history = data.preprocessing, trainer.history
-    widths = [preprocessing.width, *config.hidden, preprocessing.outputs]
+    widths = [_size(preprocessing), *config.hidden, preprocessing.outputs]
     parameters = sum(leaf.size for leaf in pytree.leaves(trainer.model))
     layers = " - ".join(map(str, widths))
     found = [
@@ -41,7 +42,7 @@ def rows(
     last = form.format(history[-1][key])
     when = f"best {form.format(best[key])} in epoch {int(best['epoch'])}"
     found.append((label, f"{last} on held-out rows ({when})"))
-    if preprocessing.task == "regression":
+    if isinstance(preprocessing, TablePreprocessor) and preprocessing.task == "regression":
         predicted, true = map(preprocessing.in_units, trainer.outputs(data.validation))
         for target, r, m in zip(
             preprocessing.targets, rmse(predicted, true), mae(predicted, true), strict=True
@@ -53,6 +54,10 @@ def rows(
         ("model", str(folder / "model.safetensors")),
         ("picture", str(folder / "curves.png")),
     ]
+
+
+def _size(preprocessing: Any) -> str:
+    return "x".join(map(str, preprocessing.input_shape))
 
 
 def _number(x: float) -> str:

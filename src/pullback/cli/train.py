@@ -23,15 +23,18 @@ def train(
     source: Annotated[
         str,
         typer.Argument(
-            help="A .csv, .parquet or .arrow file, a folder of such, or houses, houses-generated, "
-            "digits, mnist, mnist:FOLDER"
+            help="A .csv, .parquet or .arrow file, a folder of such, a folder with a sub-folder of "
+            "images for each class, or houses, houses-generated, digits, mnist, mnist:FOLDER"
         ),
     ] = "houses",
     target: Annotated[
         str | None, typer.Option(help="Column(s) to predict, separated by commas.")
     ] = None,
     task: Annotated[str, typer.Option(help="auto, regression or classification")] = "auto",
-    hidden: Annotated[str, typer.Option(help="Widths of the hidden layers.")] = "64,32",
+    hidden: Annotated[
+        str | None,
+        typer.Option(help="Widths of the hidden layers (default: 64,32; for images 16,32)."),
+    ] = None,
     activation: Annotated[str, typer.Option(help="relu, tanh, sigmoid, gelu, ...")] = "relu",
     optimizer: Annotated[str, typer.Option(help="adam, sgd, momentum, ...")] = "adam",
     lr: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
@@ -57,6 +60,12 @@ def train(
     compiled: Annotated[
         bool, typer.Option("--compile/--no-compile", help="Run steps as machine code, or by NumPy.")
     ] = True,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side of the squares that images are made.")
+    ] = None,
+    augment: Annotated[
+        str | None, typer.Option(help="What happens to images in training: flip,crop")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the run.")] = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard's files into the run, too.")
@@ -68,6 +77,7 @@ def train(
 ) -> None:
     """Train a network on a table, on images, or on a built-in data set."""
     from pullback.cli import config as configs
+    from pullback.train.image_folder import is_image_folder
 
     if resume is not None:
         given = {
@@ -82,7 +92,7 @@ def train(
         source=configs.absolute(source),
         target=configs.parse_columns(target),
         task=task,  # type: ignore[arg-type]  # checked by Config
-        hidden=configs.parse_widths(hidden),
+        hidden=configs.parse_widths(hidden or ("16,32" if is_image_folder(source) else "64,32")),
         activation=activation,
         optimizer=optimizer,
         lr=lr,
@@ -94,6 +104,8 @@ def train(
         validation=validation,
         window=window,
         tensorboard=tensorboard,
+        image_size=image_size,
+        augment=configs.parse_columns(augment) or [],
         compiled=compiled,
     )
     folder = out or _free_folder(source)
@@ -154,18 +166,16 @@ def _run(config: Config, folder: Path, resuming: bool) -> None:
     from pullback.cli import summary
     from pullback.cli.progress import ProgressDisplay
     from pullback.explain import LayerRecorder
-    from pullback.train import TensorBoard, Trainer, load
+    from pullback.train import TensorBoard, Trainer
     from pullback.train.callbacks import Callback
 
     console = Console(highlight=False, markup=False)
-    data = load(
-        config.source, config.target, config.task, config.seed, config.validation, config.window
-    )
+    data = config.load()
     preprocessing = data.preprocessing
     classify = preprocessing.task == "classification"
     metric = "accuracy" if classify else "r2"
     trainer = Trainer(
-        config.make_model(preprocessing.width, preprocessing.outputs),
+        config.make_model(preprocessing.input_shape, preprocessing.outputs),
         "softmax_cross_entropy" if classify else "mean_squared_error",
         config.make_optimizer(len(data.train)),
         metric=metric,

@@ -35,7 +35,7 @@ from pullback.nn.activations import (
     tanhshrink,
 )
 from pullback.nn.attention import MultiHeadAttention, attention, rotary
-from pullback.nn.blocks import TransformerBlock, gpt, resnet, resnet_block
+from pullback.nn.blocks import TransformerBlock, convnet, gpt, resnet, resnet_block
 from pullback.nn.combinators import Bilinear, Flatten, Frozen, Parallel, Reshape, Residual
 from pullback.nn.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from pullback.nn.dropout import Dropout, dropout
@@ -125,6 +125,7 @@ __all__ = [
     "binary_cross_entropy",
     "celu",
     "combine",
+    "convnet",
     "cosine_embedding",
     "cosine_similarity",
     "dropout",

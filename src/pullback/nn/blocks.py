@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 import pullback.numpy.random as random
+from pullback.core.errors import ShapeError
 from pullback.nn.activations import Activation
 from pullback.nn.attention import MultiHeadAttention
 from pullback.nn.combinators import Flatten, Residual
@@ -18,7 +19,7 @@ from pullback.nn.embedding import Embedding, Positions
 from pullback.nn.layers import Linear, Sequential
 from pullback.nn.module import Module, static
 from pullback.nn.norm import BatchNorm, LayerNorm
-from pullback.nn.pooling import AdaptiveAvgPool2d
+from pullback.nn.pooling import AdaptiveAvgPool2d, MaxPool2d
 from pullback.nn.shapes import positive
 from pullback.numpy.random import Key
 
@@ -82,6 +83,40 @@ def resnet(
         width = following
     head = Linear.create(head_key, width, classes, dtype=dtype)
     return Sequential([*layers, AdaptiveAvgPool2d(1), Flatten(), head])
+
+
+def convnet(
+    key: Key,
+    shape: Sequence[int],
+    classes: int,
+    *,
+    widths: Sequence[int] = (16, 32),
+    activation: str = "relu",
+    dtype: DTypeLike = np.float32,
+) -> Sequential:
+    """Return a small network for images of `shape` (height, width, channels): logits (n, classes).
+
+    For each of `widths` a convolution of 3 x 3, the activation, and the maxima of 2 x 2; then a
+    linear layer. Raises ShapeError where the images are too small to be halved so often.
+
+    >>> convnet(random.key(0), (28, 28, 1), 10)(np.ones((2, 28, 28, 1), np.float32)).shape
+    (2, 10)
+    """
+    positive("widths", (*widths, classes))
+    height, width, inputs = shape
+    head_key, *keys = random.split(key, 1 + len(widths))
+    layers: list[Module] = []
+    for layer_key, outputs in zip(keys, widths, strict=True):
+        conv = Conv2d.create(layer_key, inputs, outputs, 3, padding=1, dtype=dtype)
+        layers += [conv, Activation(activation), MaxPool2d(2)]
+        height, width, inputs = height // 2, width // 2, outputs
+    if not height * width:
+        raise ShapeError(
+            f"shape: images of {shape[0]} x {shape[1]} cannot be halved {len(widths)} times; give "
+            "larger images or fewer widths"
+        )
+    head = Linear.create(head_key, height * width * inputs, classes, dtype=dtype)
+    return Sequential([*layers, Flatten(), head])
 
 
 class TransformerBlock(Module):

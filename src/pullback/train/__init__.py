@@ -7,7 +7,7 @@ from pullback.train.metrics import METRICS
 from pullback.train.plateaus import BestModel, EarlyStopping, ReduceOnPlateau
 from pullback.train.range_test import RangeTest, find_learning_rate
 from pullback.train.scoring import Metric, find_metric
-from pullback.train.sources import Source, from_frame, load, read_table
+from pullback.train.sources import Source, from_frame, load, load_images, read_table
 from pullback.train.stream import Stream
 from pullback.train.table import TablePreprocessor
 from pullback.train.trainer import Trainer
@@ -32,5 +32,6 @@ __all__ = [
     "find_metric",
     "from_frame",
     "load",
+    "load_images",
     "read_table",
 ]

@@ -14,6 +14,8 @@ from pullback.core.errors import ConfigError, DataError
 from pullback.train import mnist
 from pullback.train.arrow import FORMATS, ArrowTable, open_tables
 from pullback.train.dataset import Dataset
+from pullback.train.image_folder import is_image_folder, stream_images
+from pullback.train.images import ImagePreprocessor
 from pullback.train.stream import DEFAULT_WINDOW, Stream
 from pullback.train.table import Feature, TablePreprocessor, Target
 from pullback.train.table_stream import stream_table
@@ -36,7 +38,7 @@ class Source:
     name: str
     train: Dataset | Stream
     validation: Dataset | Stream
-    preprocessing: TablePreprocessor
+    preprocessing: TablePreprocessor | ImagePreprocessor
 
 
 def load(
@@ -53,7 +55,8 @@ def load(
     columns to predict. A share `validation` of the rows, drawn by `seed`, is held out; mnist has
     its own test part, which is used instead. "mnist:FOLDER" names the folder of the files.
     With `window`, rows as in 100000 or bytes as in "256MB", or where it is larger than 1 GB, a
-    table is a `Stream`, read anew in each epoch and shuffled in windows.
+    table is a `Stream`, read anew in each epoch and shuffled in windows. A folder with a
+    sub-folder of images for each class is what `load_images` makes of it.
     Raises DataError for data that cannot be used, ConfigError for options that do not fit.
 
     >>> source = load("houses-generated")
@@ -66,6 +69,13 @@ def load(
         if target is not None or task == "regression":
             raise ConfigError("mnist: is classified by its label; --target and --task do not apply")
         return _mnist(source.partition(":")[2] or None)
+    if source not in BUILT_IN and is_image_folder(source):
+        if target is not None or task == "regression":
+            raise ConfigError(
+                f"{source}: images are classified by their folders; --target and --task do not "
+                "apply"
+            )
+        return load_images(source, seed, validation, window or DEFAULT_WINDOW)
     table = _larger_than_memory(source, window)
     if table is not None:
         _named_target(source, target, table.columns)
@@ -100,6 +110,41 @@ def _named_target(source: str, target: Sequence[str] | None, columns: Sequence[s
             f"--target: expected the column(s) of {source} to predict, got none; the columns are "
             f"{', '.join(columns)}"
         )
+
+
+def load_images(
+    folder: str | Path,
+    seed: int = 0,
+    validation: float = 0.2,
+    window: int | str = DEFAULT_WINDOW,
+    image_size: int | None = None,
+    grey: bool | None = None,
+    augment: Sequence[str] = (),
+) -> Source:
+    """Load a folder with a sub-folder of images for each class; see `stream_images`.
+
+    `image_size` is the side of a square that images are made; `augment` may hold "flip" and "crop".
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from PIL import Image
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for i in range(8):
+    ...         path = Path(folder) / "ab"[i % 2] / f"{i}.png"
+    ...         path.parent.mkdir(exist_ok=True)
+    ...         Image.fromarray(np.full((8, 8), 30 * i, np.uint8)).save(path)
+    ...     source = load_images(folder)
+    ...     len(source.train), len(source.validation), source.preprocessing.input_shape
+    (6, 2, (8, 8, 1))
+    """
+    train, held = stream_images(folder, seed, validation, window, image_size, grey, augment)
+    return Source(str(folder), train, held, train.preprocessing)
+
+
+def restore_preprocessing(stored: dict[str, Any]) -> TablePreprocessor | ImagePreprocessor:
+    """Return the preprocessing that `to_json` made `stored` of. Raises DataError as `from_json`."""
+    kind = ImagePreprocessor if stored.get("kind") == "images" else TablePreprocessor
+    return kind.from_json(stored)
 
 
 def from_frame(

@@ -112,6 +112,11 @@ class TablePreprocessor:
         return sum(f.width for f in self.features)
 
     @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of the inputs of one row."""
+        return (self.width,)
+
+    @property
     def outputs(self) -> int:
         """Number of outputs of the model."""
         return len(self.targets[0].classes) or len(self.targets)

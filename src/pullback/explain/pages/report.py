@@ -16,6 +16,7 @@ from pullback.explain.pages.page import Page
 from pullback.nn.calls import named_call
 from pullback.nn.stateful import partition
 from pullback.train.dataset import Dataset
+from pullback.train.images import ImagePreprocessor
 from pullback.train.stream import Stream
 from pullback.train.table import TablePreprocessor
 from pullback.train.trainer import Trainer
@@ -32,7 +33,7 @@ def report(
     data: Dataset | Stream,
     *,
     layers: Sequence[LayerRecord] = (),
-    preprocessing: TablePreprocessor | None = None,
+    preprocessing: TablePreprocessor | ImagePreprocessor | None = None,
     title: str = "Training run",
 ) -> Page:
     """Return the report of a trained model on `data`, which it was not trained on.
@@ -64,7 +65,8 @@ def report(
         names = preprocessing.targets[0].classes if preprocessing else None
         content["confusion"] = _confusion(outputs, targets, names)
     elif data.classes is None and np.shape(outputs) == np.shape(targets):
-        content["regression"] = _regression(outputs, targets, preprocessing)
+        units = preprocessing if isinstance(preprocessing, TablePreprocessor) else None
+        content["regression"] = _regression(outputs, targets, units)
     return Page(title, content)
 
 
