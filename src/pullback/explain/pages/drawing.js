@@ -2,10 +2,26 @@
 
 const FONT = '12px ui-monospace, "SF Mono", "Cascadia Mono", "DejaVu Sans Mono", monospace';
 const SMALL = '10.5px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif';
-const RAMP = { light: ["#eef3f7", "#b9d6ea", "#6aaed6", "#2171b5", "#08306b"], dark: ["#1d2733", "#1c4263", "#2b6a9b", "#4f9fd3", "#a9dcff"] };
+const RAMP = {
+  light: ["#eef3f7", "#b9d6ea", "#6aaed6", "#2171b5", "#08306b"],
+  dark: ["#1d2733", "#1c4263", "#2b6a9b", "#4f9fd3", "#a9dcff"],
+};
 
 function palette() {
-  const names = ["paper", "panel", "line", "ink", "soft", "faint", "blue", "orange", "wash", "warm", "focus", "bad"];
+  const names = [
+    "paper",
+    "panel",
+    "line",
+    "ink",
+    "soft",
+    "faint",
+    "blue",
+    "orange",
+    "wash",
+    "warm",
+    "focus",
+    "bad",
+  ];
   const found = Object.fromEntries(names.map((name) => [name, themeColour(name)]));
   found.ramp = RAMP[document.documentElement.dataset.theme === "dark" ? "dark" : "light"];
   return found;
@@ -41,20 +57,31 @@ function captions(box, graph) {
   return [name.length > 24 ? `${name.slice(0, 23)}…` : name, node.aval.split(" ")[0].slice(0, 24)];
 }
 
-function drawGraph(context, { layout, graph, view, mode, chosen, hovered, colours, heat, width, height }) {
+function drawGraph(context, { layout, graph, view, mode, chosen, hovered, colours, shade, width, height }) {
   const { scale, x, y } = view;
   context.setTransform(1, 0, 0, 1, 0, 0);
   const ratio = window.devicePixelRatio || 1;
   context.fillStyle = colours.panel;
   context.fillRect(0, 0, width * ratio, height * ratio);
   context.setTransform(ratio * scale, 0, 0, ratio * scale, ratio * x, ratio * y);
-  const sight = { left: -x / scale, top: -y / scale, right: (width - x) / scale, bottom: (height - y) / scale };
-  const inSight = (b) => b.x <= sight.right && b.x + b.w >= sight.left && b.y <= sight.bottom && b.y + b.h >= sight.top;
+  const sight = {
+    left: -x / scale,
+    top: -y / scale,
+    right: (width - x) / scale,
+    bottom: (height - y) / scale,
+  };
+  const inSight = (b) =>
+    b.x <= sight.right && b.x + b.w >= sight.left && b.y <= sight.bottom && b.y + b.h >= sight.top;
   const boxes = layout.boxes.filter(inSight);
   boxes.filter((box) => box.open).forEach((box) => drawContainer(context, box, { graph, colours, scale }));
   drawEdges(context, layout.edges, { sight, mode, colours, chosen, scale });
-  boxes.filter((box) => !box.open).forEach((box) => drawBox(context, box, { graph, mode, colours, heat, scale }));
-  for (const [box, colour, wide] of [[hovered, colours.faint, 1.5], [chosen, colours.focus, 2.5]]) {
+  boxes
+    .filter((box) => !box.open)
+    .forEach((box) => drawBox(context, box, { graph, mode, colours, shade, scale }));
+  for (const [box, colour, wide] of [
+    [hovered, colours.faint, 1.5],
+    [chosen, colours.focus, 2.5],
+  ]) {
     if (box) outline(context, box, 3, colour, wide / Math.min(1, scale));
   }
 }
@@ -106,7 +133,9 @@ function drawEdges(context, edges, { sight, mode, colours, chosen, scale }) {
     context.setLineDash([]);
     if (scale > 0.35 && !(mode === "gradient" && stroke.wide < 0.6)) {
       context.beginPath();
-      stroke.edges.forEach((edge) => arrow(context, edge.points, mode === "gradient", 3.2 + 0.6 * stroke.wide));
+      stroke.edges.forEach((edge) =>
+        arrow(context, edge.points, mode === "gradient", 3.2 + 0.6 * stroke.wide),
+      );
       context.fill();
     }
   }
@@ -120,42 +149,54 @@ function trace(context, points, curved) {
     return;
   }
   for (let i = 1; i < points.length; i++) {
-    const [x0, y0] = points[i - 1], [x1, y1] = points[i], middle = (x1 - x0) / 2;
+    const [x0, y0] = points[i - 1],
+      [x1, y1] = points[i],
+      middle = (x1 - x0) / 2;
     context.bezierCurveTo(x0 + middle, y0, x1 - middle, y1, x1, y1);
   }
 }
 
 function arrow(context, points, back, size) {
-  const [x, y] = back ? points[0] : points[points.length - 1], onward = back ? -1 : 1;
+  const [x, y] = back ? points[0] : points[points.length - 1],
+    onward = back ? -1 : 1;
   context.moveTo(x, y);
   context.lineTo(x - 1.7 * size * onward, y - size);
   context.lineTo(x - 1.7 * size * onward, y + size);
   context.closePath();
 }
 
-function drawBox(context, box, { graph, mode, colours, heat, scale }) {
+function drawBox(context, box, { graph, mode, colours, shade, scale }) {
   const node = box.node === undefined ? null : graph.nodes[box.node];
-  const warm = mode === "gradient" ? heat(box) : null;
-  const parameter = node && node.kind !== "operation";
-  const bad = box.bad;
-  rounded(context, box, node ? (parameter ? box.h / 2 : 6) : 8);
-  context.fillStyle = warm ? colours.ramp[warm.level] : node ? (parameter ? colours.wash : colours.paper) : colours.warm;
+  const shaded = mode === "gradient" ? shade(box) : null;
+  const isArgument = node && node.kind !== "operation";
+  rounded(context, box, isArgument ? box.h / 2 : 7);
+  context.fillStyle = shaded === null ? plainFill(node, isArgument, colours) : colours.ramp[shaded];
   context.fill();
-  context.strokeStyle = bad ? colours.bad : node && node.result ? colours.orange : node ? colours.faint : colours.soft;
-  context.lineWidth = bad || (node && node.result) ? 2 : 1;
+  [context.strokeStyle, context.lineWidth] = border(box, node, colours);
   context.stroke();
   if (scale < 0.3) return;
-  const light = warm && warm.level >= 3;
+  const inverse = shaded >= 3;
   const [title, below] = captions(box, graph);
   context.textAlign = "center";
   context.textBaseline = "middle";
   context.font = FONT;
-  context.fillStyle = light ? colours.paper : colours.ink;
+  context.fillStyle = inverse ? colours.paper : colours.ink;
   context.fillText(title, box.x + box.w / 2, box.y + (below ? 14 : box.h / 2));
   if (!below || scale < 0.5) return;
   context.font = SMALL;
-  context.fillStyle = light ? colours.paper : warm && warm.level === 2 ? colours.ink : colours.soft;
+  if (!inverse && shaded !== 2) context.fillStyle = colours.soft;
   context.fillText(below, box.x + box.w / 2, box.y + 28.5);
+}
+
+function plainFill(node, isArgument, colours) {
+  if (!node) return colours.warm;
+  return isArgument ? colours.wash : colours.paper;
+}
+
+function border(box, node, colours) {
+  if (box.bad) return [colours.bad, 2];
+  if (!node) return [colours.soft, 1];
+  return node.result ? [colours.orange, 2] : [colours.faint, 1];
 }
 
 function outline(context, box, gap, colour, wide) {

@@ -2,14 +2,19 @@
 
 const KEYS = "arrows move, Enter folds, + and − zoom, 0 fits";
 
-const READABLE = 0.6;  // the scale at which text still can be read
+const READABLE = 0.6; // the scale at which text still can be read
 
 class GraphView {
   constructor(graph) {
     this.graph = graph;
     this.mode = "forward";
     this.folded = new Set();
-    this.canvas = element("canvas", { tabindex: 0, role: "application", "aria-label": `computational graph of ${counted(graph.nodes.length, "node")}: ${KEYS}`, "aria-describedby": "inspector" });
+    this.canvas = element("canvas", {
+      tabindex: 0,
+      role: "application",
+      "aria-label": `computational graph of ${counted(graph.nodes.length, "node")}: ${KEYS}`,
+      "aria-describedby": "inspector",
+    });
     this.context = this.canvas.getContext("2d");
     this.size = measured(this.context, graph);
     this.inspector = element("div", { class: "inspector", id: "inspector", "aria-live": "polite" });
@@ -17,7 +22,7 @@ class GraphView {
     this.hasGradient = graph.nodes.some((node) => node.gradient);
     this.users = graph.nodes.map(() => []);
     graph.nodes.forEach((node, n) => node.inputs.forEach((source) => this.users[source].push(n)));
-    this.ranges();
+    this.flow = flowOf(graph);
     this.foldToFit();
     this.arrange();
     this.fitHeight();
@@ -31,46 +36,43 @@ class GraphView {
   }
 
   tools() {
-    const tool = (label, action, name) => element("button", { type: "button", onclick: action, "aria-label": name || label }, label);
+    const tool = (label, action, name) =>
+      element("button", { type: "button", onclick: action, "aria-label": name || label }, label);
     const choice = element("fieldset", { class: "choice", role: "radiogroup", "aria-label": "direction" });
-    for (const [mode, label] of [["forward", "Forward values"], ["gradient", "Gradient"]]) {
-      const input = element("input", { type: "radio", name: "mode", id: `mode-${mode}`, onchange: () => this.setMode(mode) });
+    for (const [mode, label] of [
+      ["forward", "Forward values"],
+      ["gradient", "Gradient"],
+    ]) {
+      const input = element("input", {
+        type: "radio",
+        name: "mode",
+        id: `mode-${mode}`,
+        onchange: () => this.setMode(mode),
+      });
       input.checked = mode === this.mode;
       choice.append(input, element("label", { for: `mode-${mode}` }, label));
     }
-    const parts = this.graph.scopes.length ? [tool("Fold all", () => this.foldAll(true)), tool("Unfold all", () => this.foldAll(false))] : [];
+    const parts = this.graph.scopes.length
+      ? [tool("Fold all", () => this.foldAll(true)), tool("Unfold all", () => this.foldAll(false))]
+      : [];
     const hint = element("span", { class: "keys" });
-    for (const [key, does] of [["↑ ↓ ← →", "move"], ["Enter", "fold"], ["+ −", "zoom"], ["0", "fit"]]) hint.append(element("kbd", {}, key), ` ${does}  `);
-    return element("div", { class: "tools" }, this.hasGradient ? choice : null, ...parts,
-      tool("+", () => this.zoom(1.25), "zoom in"), tool("−", () => this.zoom(0.8), "zoom out"), tool("Fit", () => this.fit()), hint);
-  }
-
-  // The widths of edges by the size of the tensor forward and by the norm of the gradient back.
-  ranges() {
-    const flows = this.graph.nodes.flatMap((n) => n.flows).filter((f) => f > 0).map(Math.log10);
-    const norms = this.graph.nodes.map((n) => n.gradient && n.gradient.norm).filter((f) => f > 0).map(Math.log10);
-    this.flowRange = [Math.min(...flows), Math.max(...flows)];
-    this.heatRange = [Math.min(...norms), Math.max(...norms)];
-    this.largest = Math.log10(Math.max(10, ...this.graph.nodes.map((n) => n.bytes)));
-  }
-
-  wide({ parts }) {
-    const bytes = Math.max(...parts.map(([n, k]) => this.graph.nodes[this.graph.nodes[n].inputs[k]].bytes));
-    const flow = Math.log10(Math.hypot(...parts.map(([n, k]) => this.graph.nodes[n].flows[k] || 0)));
-    const [low, high] = this.flowRange;
-    const share = high > low ? (flow - low) / (high - low) : 1;
-    return {
-      forward: Math.round(2 * (0.8 + (2.2 * Math.log10(Math.max(1, bytes))) / this.largest)) / 2,
-      gradient: Number.isFinite(flow) ? Math.round(2 * (0.8 + 3.4 * share)) / 2 : 0.5,
-    };
-  }
-
-  heat(box) {
-    const norms = this.within(box).map((n) => this.graph.nodes[n].gradient).filter((g) => g && g.norm > 0).map((g) => g.norm);
-    if (!norms.length) return null;
-    const [low, high] = this.heatRange;
-    const share = high > low ? (Math.log10(Math.max(...norms)) - low) / (high - low) : 1;
-    return { level: Math.min(4, Math.floor(5 * share)) };
+    for (const [key, does] of [
+      ["↑ ↓ ← →", "move"],
+      ["Enter", "fold"],
+      ["+ −", "zoom"],
+      ["0", "fit"],
+    ])
+      hint.append(element("kbd", {}, key), ` ${does}  `);
+    return element(
+      "div",
+      { class: "tools" },
+      this.hasGradient ? choice : null,
+      ...parts,
+      tool("+", () => this.zoom(1.25), "zoom in"),
+      tool("−", () => this.zoom(0.8), "zoom out"),
+      tool("Fit", () => this.fit()),
+      hint,
+    );
   }
 
   // Folds the deepest scopes first, until all that is seen can be read.
@@ -83,12 +85,18 @@ class GraphView {
         const { width, height } = layoutGraph(this.graph, this.folded, this.size);
         if (width * READABLE <= 1100 && height * READABLE <= 600) return;
       }
-      depths.forEach((d, s) => { if (d === level && !this.isAlone(s)) this.folded.add(s); });
+      depths.forEach((d, s) => {
+        if (d === level && !this.isAlone(s)) this.folded.add(s);
+      });
     }
   }
 
   isAlone(s) {
-    return this.graph.scopes[s].parent < 0 && this.graph.scopes.filter((scope) => scope.parent < 0).length <= 2 && this.graph.scopes.some((scope) => scope.parent === s);
+    return (
+      this.graph.scopes[s].parent < 0 &&
+      this.graph.scopes.filter((scope) => scope.parent < 0).length <= 2 &&
+      this.graph.scopes.some((scope) => scope.parent === s)
+    );
   }
 
   isInFolded(s) {
@@ -107,17 +115,22 @@ class GraphView {
   arrange(keep) {
     const before = keep && this.layout && this.layout.boxes.find((b) => b.id === keep);
     this.layout = layoutGraph(this.graph, this.folded, this.size);
-    this.layout.edges.forEach((edge) => { edge.wide = this.wide(edge); });
+    this.layout.edges.forEach((edge) => {
+      edge.wide = this.flow.widths(edge);
+    });
     for (const box of this.layout.boxes) {
-      box.bad = !box.open && this.within(box).some((n) => {
-        const { value, gradient } = this.graph.nodes[n];
-        return (value && value.bad) || (gradient && gradient.bad);
-      });
+      box.bad =
+        !box.open &&
+        this.within(box).some((n) => {
+          const { value, gradient } = this.graph.nodes[n];
+          return (value && value.bad) || (gradient && gradient.bad);
+        });
     }
     this.hovered = null;
     this.chosen = keep ? this.layout.boxes.find((b) => b.id === keep) : null;
     this.canvas.dataset.boxes = this.layout.boxes.filter((b) => !b.open).length;
-    if (before && this.chosen) {  // it stays where it was on the screen
+    if (before && this.chosen) {
+      // it stays where it was on the screen
       const { scale } = this.view;
       this.view.x += (before.x + before.w / 2 - this.chosen.x - this.chosen.w / 2) * scale;
       this.view.y += (before.y - this.chosen.y) * scale;
@@ -126,7 +139,8 @@ class GraphView {
   }
 
   resize() {
-    const ratio = window.devicePixelRatio || 1, { clientWidth: w, clientHeight: h } = this.canvas;
+    const ratio = window.devicePixelRatio || 1,
+      { clientWidth: w, clientHeight: h } = this.canvas;
     if (!w || !h) return;
     [this.canvas.width, this.canvas.height] = [w * ratio, h * ratio];
     if (!this.view) this.fit();
@@ -141,7 +155,8 @@ class GraphView {
 
   // All of it, or as much of its beginning as can be read.
   fit() {
-    const { clientWidth: w, clientHeight: h } = this.canvas, margin = 36;
+    const { clientWidth: w, clientHeight: h } = this.canvas,
+      margin = 36;
     const whole = Math.min((w - 2 * margin) / this.layout.width, (h - 2 * margin) / this.layout.height, 1.15);
     const scale = Math.max(whole, READABLE);
     const x = this.layout.width * scale < w - 2 * margin ? (w - this.layout.width * scale) / 2 : margin;
@@ -166,7 +181,12 @@ class GraphView {
 
   draw() {
     this.colours = this.colours || palette();
-    drawGraph(this.context, { ...this, heat: (box) => this.heat(box), width: this.canvas.clientWidth, height: this.canvas.clientHeight });
+    drawGraph(this.context, {
+      ...this,
+      shade: (box) => this.flow.shade(this.within(box)),
+      width: this.canvas.clientWidth,
+      height: this.canvas.clientHeight,
+    });
   }
 
   recolour() {
@@ -182,7 +202,7 @@ class GraphView {
   }
 
   tellLegend() {
-    const [low, high] = this.heatRange;
+    const [low, high] = this.flow.norms;
     if (this.mode !== "gradient" || !Number.isFinite(low)) {
       this.legend.replaceChildren("thicker edges carry more bytes");
       return;
@@ -194,8 +214,11 @@ class GraphView {
 
   at(event) {
     const bounds = this.canvas.getBoundingClientRect();
-    const x = (event.clientX - bounds.left - this.view.x) / this.view.scale, y = (event.clientY - bounds.top - this.view.y) / this.view.scale;
-    const under = this.layout.boxes.filter((b) => x >= b.x && x <= b.x + b.w && y >= b.y && y <= b.y + b.h && (!b.open || y < b.y + SPACE.heading));
+    const x = (event.clientX - bounds.left - this.view.x) / this.view.scale,
+      y = (event.clientY - bounds.top - this.view.y) / this.view.scale;
+    const under = this.layout.boxes.filter(
+      (b) => x >= b.x && x <= b.x + b.w && y >= b.y && y <= b.y + b.h && (!b.open || y < b.y + SPACE.heading),
+    );
     return under.reduce((best, b) => (!best || b.depth >= best.depth ? b : best), null);
   }
 
@@ -226,25 +249,43 @@ class GraphView {
       if (held && !held.moved) this.choose(this.at(event));
       held = null;
     });
-    canvas.addEventListener("pointerleave", () => { this.hovered = null; this.describe(); this.redraw(); });
+    canvas.addEventListener("pointerleave", () => {
+      this.hovered = null;
+      this.describe();
+      this.redraw();
+    });
     canvas.addEventListener("dblclick", (event) => this.toggle(this.at(event)));
-    canvas.addEventListener("wheel", (event) => {
-      if (document.activeElement !== canvas && !event.ctrlKey) return;  // the page scrolls past it
-      event.preventDefault();
-      const bounds = canvas.getBoundingClientRect();
-      this.zoom(Math.exp(-event.deltaY * 0.0015), event.clientX - bounds.left, event.clientY - bounds.top);
-    }, { passive: false });
-    canvas.addEventListener("focus", () => {  // by the keyboard; the pointer chooses for itself
-      if (!this.chosen && canvas.matches(":focus-visible")) this.choose(this.layout.boxes.find((b) => !b.open));
+    canvas.addEventListener(
+      "wheel",
+      (event) => {
+        if (document.activeElement !== canvas && !event.ctrlKey) return; // the page scrolls past it
+        event.preventDefault();
+        const bounds = canvas.getBoundingClientRect();
+        this.zoom(Math.exp(-event.deltaY * 0.0015), event.clientX - bounds.left, event.clientY - bounds.top);
+      },
+      { passive: false },
+    );
+    canvas.addEventListener("focus", () => {
+      // by the keyboard; the pointer chooses for itself
+      if (!this.chosen && canvas.matches(":focus-visible"))
+        this.choose(this.layout.boxes.find((b) => !b.open));
     });
     canvas.addEventListener("keydown", (event) => this.press(event));
   }
 
   press(event) {
     const actions = {
-      ArrowDown: () => this.step(0, 1), ArrowUp: () => this.step(0, -1), ArrowLeft: () => this.step(-1, 0), ArrowRight: () => this.step(1, 0),
-      Enter: () => this.toggle(this.chosen), " ": () => this.toggle(this.chosen), Escape: () => this.choose(null),
-      "+": () => this.zoom(1.25), "=": () => this.zoom(1.25), "-": () => this.zoom(0.8), 0: () => this.fit(),
+      ArrowDown: () => this.step(0, 1),
+      ArrowUp: () => this.step(0, -1),
+      ArrowLeft: () => this.step(-1, 0),
+      ArrowRight: () => this.step(1, 0),
+      Enter: () => this.toggle(this.chosen),
+      " ": () => this.toggle(this.chosen),
+      Escape: () => this.choose(null),
+      "+": () => this.zoom(1.25),
+      "=": () => this.zoom(1.25),
+      "-": () => this.zoom(0.8),
+      0: () => this.fit(),
     };
     if (event.ctrlKey || event.metaKey || event.altKey || !actions[event.key]) return;
     event.preventDefault();
@@ -256,9 +297,12 @@ class GraphView {
     if (!this.chosen) return this.choose(this.layout.boxes.find((b) => !b.open));
     const middle = (b) => [b.x + b.w / 2, b.open ? b.y + SPACE.heading / 2 : b.y + b.h / 2];
     const [x, y] = middle(this.chosen);
-    let best = null, least = Infinity;
+    let best = null,
+      least = Infinity;
     for (const box of this.layout.boxes) {
-      const [u, v] = middle(box), ahead = (u - x) * dx + (v - y) * dy, aside = Math.abs((u - x) * dy) + Math.abs((v - y) * dx);
+      const [u, v] = middle(box),
+        ahead = (u - x) * dx + (v - y) * dy,
+        aside = Math.abs((u - x) * dy) + Math.abs((v - y) * dx);
       const far = ahead + (dx ? 0.6 : 3) * aside;
       if (box !== this.chosen && ahead > 6 && far < least) [best, least] = [box, far];
     }
@@ -273,8 +317,11 @@ class GraphView {
   }
 
   reveal(box) {
-    const { scale } = this.view, margin = 48, { clientWidth: w, clientHeight: h } = this.canvas;
-    const left = box.x * scale + this.view.x, top = box.y * scale + this.view.y;
+    const { scale } = this.view,
+      margin = 48,
+      { clientWidth: w, clientHeight: h } = this.canvas;
+    const left = box.x * scale + this.view.x,
+      top = box.y * scale + this.view.y;
     const height = box.open ? SPACE.heading * scale : box.h * scale;
     if (left < margin) this.view.x += margin - left;
     if (left + box.w * scale > w - margin && !box.open) this.view.x -= left + box.w * scale - w + margin;
@@ -303,74 +350,17 @@ class GraphView {
   describe() {
     const box = this.hovered || this.chosen;
     this.canvas.dataset.chosen = this.chosen ? this.chosen.id : "";
-    if (box && this.view) {  // on the side where it covers less
+    if (box && this.view) {
+      // on the side where it covers less
       const middle = (box.x + Math.min(box.w, 120) / 2) * this.view.scale + this.view.x;
       this.inspector.classList.toggle("left", middle > 0.55 * this.canvas.clientWidth);
     }
     if (!box) this.inspector.replaceChildren();
-    else this.inspector.replaceChildren(...(box.node !== undefined ? nodeFacts(this.graph, box.node) : scopeFacts(this.graph, box, this.within(box))));
+    else
+      this.inspector.replaceChildren(
+        ...(box.node !== undefined
+          ? nodeFacts(this.graph, box.node)
+          : scopeFacts(this.graph, box, this.within(box), this.users)),
+      );
   }
-}
-
-function definitions(rows) {
-  return element("dl", {}, ...rows.filter(([, text]) => text).flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, ...[text].flat())]));
-}
-
-function extent(found, norm) {
-  if (!found) return "";
-  const bad = found.bad ? `${counted(found.bad, "entry").replace("entrys", "entries")} infinite or NaN` : "";
-  if (found.low === null) return bad;
-  const range = found.low === found.high ? number(found.low) : `${number(found.low)} … ${number(found.high)}`;
-  const rest = norm ? `, norm ${number(found.norm)}` : found.low === found.high ? "" : `, mean ${number(found.mean)}`;
-  return range + rest + (bad ? `; ${bad}` : "");
-}
-
-// Within its layer a weight goes by its last name.
-function inLayer(graph, node, scope, text) {
-  for (const { name } of node.inputs.map((i) => graph.nodes[i])) {
-    const [, own] = scope && scope.path ? name.split(`.${scope.path}.`) : [];
-    if (own) text = text.replaceAll(name, own);
-  }
-  return text;
-}
-
-function nodeFacts(graph, n) {
-  const node = graph.nodes[n];
-  const scope = node.scope < 0 ? null : graph.scopes[node.scope];
-  const short = (text) => inLayer(graph, node, scope, text);
-  const rules = node.rules.filter(Boolean).map((rule) => element("code", { class: "rule" }, short(rule)));
-  return [
-    element("h3", { class: "mono" }, node.text ? `${node.name || "value"} = ${short(node.text)}` : node.name),
-    definitions([
-      ["shape", node.aval],
-      ["value", extent(node.value)],
-      ["gradient", extent(node.gradient, true)],
-      ["rule", rules.length ? rules : ""],
-      ["undefined", node.convention],
-      ["cost", node.kind === "operation" ? [node.flops ? `${scaled(node.flops, "FLOP")}, ` : "", scaled(node.bytes, "B")].join("") : scaled(node.bytes, "B")],
-      ["layer", scope ? `${scope.path || "model"} (${scope.kind})` : ""],
-    ]),
-  ];
-}
-
-function scopeFacts(graph, box, inside) {
-  const { path, kind } = graph.scopes[box.scope], nodes = inside.map((n) => graph.nodes[n]);
-  const own = nodes.filter((node) => node.kind === "argument"), within = new Set(inside);
-  const flops = nodes.reduce((sum, node) => sum + (node.flops || 0), 0), bytes = nodes.reduce((sum, node) => sum + node.bytes, 0);
-  const results = inside.filter((n) => graph.nodes[n].result || !isUsedOnlyIn(graph, n, within)).map((n) => graph.nodes[n]);
-  return [
-    element("h3", { class: "mono" }, `${path || "model"}  ${kind}`),
-    definitions([
-      ["holds", `${counted(nodes.length - own.length, "operation")}, ${counted(own.length, "argument")}`],
-      ["gives", results.slice(0, 3).map((node) => element("span", { class: "rule" }, node.aval))],
-      ["value", results.length ? extent(results[0].value) : ""],
-      ["gradient", results.length ? extent(results[0].gradient, true) : ""],
-      ["cost", `${scaled(flops, "FLOP")}, ${scaled(bytes, "B")}`],
-      ["", `${box.open ? "Enter folds it" : "Enter opens it"}`],
-    ]),
-  ];
-}
-
-function isUsedOnlyIn(graph, n, within) {
-  return graph.nodes.every((node, user) => !node.inputs.includes(n) || within.has(user));
 }

@@ -33,8 +33,14 @@ function layoutGraph(graph, folded, size) {
   for (const box of [root, ...boxes]) [box.x, box.y, box.w, box.h] = [box.y, box.x, box.h, box.w];
   for (const edge of edges) {
     edge.points = edge.points.map(([x, y]) => [y, x]);
-    const xs = edge.points.map(([x]) => x), ys = edge.points.map(([, y]) => y);
-    edge.bounds = { left: Math.min(...xs), right: Math.max(...xs), top: Math.min(...ys), bottom: Math.max(...ys) };
+    const xs = edge.points.map(([x]) => x),
+      ys = edge.points.map(([, y]) => y);
+    edge.bounds = {
+      left: Math.min(...xs),
+      right: Math.max(...xs),
+      top: Math.min(...ys),
+      bottom: Math.max(...ys),
+    };
   }
   return { boxes, edges, width: root.w, height: root.h };
 }
@@ -43,7 +49,8 @@ function joinedEdges(graph, ofNode) {
   const found = new Map();
   graph.nodes.forEach((node, n) => {
     node.inputs.forEach((source, k) => {
-      const from = ofNode[source], to = ofNode[n];
+      const from = ofNode[source],
+        to = ofNode[n];
       if (from === to) return;
       const key = `${from.id} ${to.id}`;
       if (!found.has(key)) found.set(key, { from, to, parts: [] });
@@ -57,7 +64,8 @@ function joinedEdges(graph, ofNode) {
 // innermost one that holds both ends, and into those around its end.
 function lift(edge) {
   let { from, to } = edge;
-  const out = [], into = [];
+  const out = [],
+    into = [];
   while (from.outer !== to.outer) {
     if (from.depth >= to.depth) {
       out.push(linkIn(from.outer, from, null));
@@ -84,17 +92,23 @@ function arrange(box, size) {
   }
   box.children.forEach((child) => arrange(child, size));
   const rows = orderedRows(box, rankedRows(box));
-  const heading = box.outer ? SPACE.heading : 0, margin = box.outer ? SPACE.around : 0;
+  const heading = box.outer ? SPACE.heading : 0,
+    margin = box.outer ? SPACE.around : 0;
   let y = margin;
   for (const row of rows) {
     const tallest = Math.max(...row.map((item) => item.h));
-    row.forEach((item) => { item.y = y + (tallest - item.h) / 2; });
+    row.forEach((item) => {
+      item.y = y + (tallest - item.h) / 2;
+    });
     y += tallest + SPACE.ranks;
   }
   settle(rows);
   const items = rows.flat();
-  const left = Math.min(...items.map((i) => i.x - i.w / 2)), right = Math.max(...items.map((i) => i.x + i.w / 2));
-  items.forEach((item) => { item.x += heading + margin - left; });
+  const left = Math.min(...items.map((i) => i.x - i.w / 2)),
+    right = Math.max(...items.map((i) => i.x + i.w / 2));
+  items.forEach((item) => {
+    item.x += heading + margin - left;
+  });
   box.w = right - left + 2 * margin + heading;
   box.h = Math.max(y - SPACE.ranks + margin, box.outer ? size(box)[1] : 0);
 }
@@ -124,7 +138,8 @@ function rankedRows(box) {
 // A link that passes ranks gets a bend in each, so that it goes around the boxes there.
 function withBends(box, rows) {
   for (const { from, to, bends } of box.links.values()) {
-    const first = from ? from.rank + 1 : 0, end = to ? to.rank : rows.length;
+    const first = from ? from.rank + 1 : 0,
+      end = to ? to.rank : rows.length;
     if (end <= first || end - first > SPACE.longest) continue;
     if (from && to) {
       remove(from.below, to);
@@ -154,16 +169,24 @@ function remove(items, item) {
 }
 
 function orderedRows(box, rows) {
-  rows.forEach((row) => row.forEach((item, i) => { item.order = i; }));
+  rows.forEach((row) =>
+    row.forEach((item, i) => {
+      item.order = i;
+    }),
+  );
   for (let sweep = 0; sweep < 6; sweep++) {
     const down = sweep % 2 === 0;
     for (const row of down ? rows : [...rows].reverse()) {
       for (const item of row) {
         const near = down ? item.above : item.below;
-        item.centre = near.length ? near.reduce((sum, other) => sum + other.order, 0) / near.length : item.order;
+        item.centre = near.length
+          ? near.reduce((sum, other) => sum + other.order, 0) / near.length
+          : item.order;
       }
       row.sort((a, b) => a.centre - b.centre || a.order - b.order);
-      row.forEach((item, i) => { item.order = i; });
+      row.forEach((item, i) => {
+        item.order = i;
+      });
     }
   }
   return rows;
@@ -173,7 +196,10 @@ function orderedRows(box, rows) {
 function settle(rows) {
   for (const row of rows) {
     let x = 0;
-    for (const item of row) { item.x = x + item.w / 2; x += item.w + SPACE.between; }
+    for (const item of row) {
+      item.x = x + item.w / 2;
+      x += item.w + SPACE.between;
+    }
     for (const item of row) item.x -= (x - SPACE.between) / 2;
   }
   for (let sweep = 0; sweep < 10; sweep++) {
@@ -184,10 +210,13 @@ function settle(rows) {
         return near.reduce((sum, other) => sum + other.x, 0) / near.length;
       });
       const apart = (i) => (row[i].w + row[i + 1].w) / 2 + SPACE.between;
-      const right = [...wanted], left = [...wanted];
+      const right = [...wanted],
+        left = [...wanted];
       for (let i = 1; i < row.length; i++) right[i] = Math.max(right[i], right[i - 1] + apart(i - 1));
       for (let i = row.length - 2; i >= 0; i--) left[i] = Math.min(left[i], left[i + 1] - apart(i));
-      row.forEach((item, i) => { item.x = (left[i] + right[i]) / 2; });
+      row.forEach((item, i) => {
+        item.x = (left[i] + right[i]) / 2;
+      });
     }
   }
 }

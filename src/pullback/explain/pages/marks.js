@@ -41,7 +41,12 @@ function counted(n, one) {
 }
 
 function scaled(x, unit) {
-  for (const [factor, prefix] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+  for (const [factor, prefix] of [
+    [1e12, "T"],
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ]) {
     if (x >= factor) return `${number(x / factor, 3)} ${prefix}${unit}`;
   }
   return `${number(x, 3)} ${unit}`;
@@ -60,7 +65,8 @@ function ticks(low, high, about = 5) {
 
 // Powers of ten from 10**low to 10**high; where these are few, twice and five times them, too.
 function decades(low, high, about) {
-  const found = [], step = Math.max(1, Math.ceil((high - low) / about));
+  const found = [],
+    step = Math.max(1, Math.ceil((high - low) / about));
   for (let k = Math.floor(low); k <= high; k++) {
     if (k % step) continue;
     found.push(10 ** k, ...(high - low < 2.5 ? [2 * 10 ** k, 5 * 10 ** k] : []));
@@ -72,7 +78,8 @@ function decades(low, high, about) {
 function scale(values, from, to, { log = false, whole = false, around = 0 } = {}) {
   const known = values.filter((v) => v !== null && v !== undefined && (!log || v > 0));
   const through = log ? Math.log10 : (v) => v;
-  let low = Math.min(...known.map(through)), high = Math.max(...known.map(through));
+  let low = Math.min(...known.map(through)),
+    high = Math.max(...known.map(through));
   if (!known.length) [low, high] = [0, 1];
   if (low === high) [low, high] = [low - (log ? 1 : 0.5), high + (log ? 1 : 0.5)];
   const margin = around * (high - low);
@@ -82,9 +89,7 @@ function scale(values, from, to, { log = false, whole = false, around = 0 } = {}
   const about = Math.max(2, Math.abs(to - from) / (to > from ? 70 : 42));
   let marks = log ? decades(low, high, about) : ticks(low, high, about);
   if (whole) marks = marks.filter(Number.isInteger);
-  const label = log
-    ? (v) => (Number.isInteger(Math.log10(v)) && Math.abs(Math.log10(v)) > 2 ? `10${raised(Math.log10(v))}` : number(v, 2))
-    : (v) => number(v);
+  const label = log && high - low > 2.5 ? (v) => `10${raised(Math.round(Math.log10(v)))}` : (v) => number(v);
   return { at, back, ticks: marks, label };
 }
 

@@ -6,7 +6,15 @@ let graphView = null;
 
 function section(id, title, note, ...children) {
   const head = element("h2", { id: `${id}-title` }, title);
-  page.append(element("section", { id, "aria-labelledby": `${id}-title` }, head, note ? element("p", { class: "note" }, note) : null, ...children));
+  page.append(
+    element(
+      "section",
+      { id, "aria-labelledby": `${id}-title` },
+      head,
+      note ? element("p", { class: "note" }, note) : null,
+      ...children,
+    ),
+  );
 }
 
 function setTheme(theme) {
@@ -15,26 +23,79 @@ function setTheme(theme) {
 }
 
 function header({ title, facts, warnings }) {
-  const theme = element("button", { type: "button", id: "theme", onclick: () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark") }, "Light / dark");
+  const theme = element(
+    "button",
+    {
+      type: "button",
+      id: "theme",
+      onclick: () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"),
+    },
+    "Light / dark",
+  );
   page.append(element("header", {}, element("h1", {}, title), theme));
-  if (facts) page.append(element("dl", { class: "facts" }, ...facts.map(([name, text]) => element("div", {}, element("dt", {}, name), element("dd", {}, text)))));
+  if (facts)
+    page.append(
+      element(
+        "dl",
+        { class: "facts" },
+        ...facts.map(([name, text]) => element("div", {}, element("dt", {}, name), element("dd", {}, text))),
+      ),
+    );
   for (const { text, remedy } of warnings || []) {
-    page.append(element("div", { class: "warning", role: "note" }, element("b", {}, `${text[0].toUpperCase()}${text.slice(1)}.`), element("span", {}, `Remedy: ${remedy}.`)));
+    page.append(
+      element(
+        "div",
+        { class: "warning", role: "note" },
+        element("b", {}, `${text[0].toUpperCase()}${text.slice(1)}.`),
+        element("span", {}, `Remedy: ${remedy}.`),
+      ),
+    );
   }
 }
 
 const SECTIONS = {
-  curves: ({ epochs, panels }) => section("curves", "Learning curves", "",
-    element("div", { class: "columns" }, ...panels.map(({ name, log, train, validation }) => curves({
-      title: name, xLabel: "epoch", xs: epochs, log,
-      series: [{ name: "train", values: train, colour: "blue" }, { name: "validation", values: validation, colour: "orange" }].filter((s) => s.values),
-    })))),
+  curves: ({ epochs, panels }) =>
+    section(
+      "curves",
+      "Learning curves",
+      "",
+      element(
+        "div",
+        { class: "columns" },
+        ...panels.map(({ name, log, train, validation }) =>
+          curves({
+            title: name,
+            xLabel: "epoch",
+            xs: epochs,
+            log,
+            series: [
+              { name: "train", values: train, colour: "blue" },
+              { name: "validation", values: validation, colour: "orange" },
+            ].filter((s) => s.values),
+          }),
+        ),
+      ),
+    ),
   confusion: (found) => section("confusion", "Confusion matrix", found.note, confusionMatrix(found)),
-  regression: ({ note, targets }) => section("regression", "Predictions and residuals", note,
-    element("div", { class: "columns" }, ...targets.flatMap((target) => [predictions(target), residuals(target)]))),
-  layers: (found) => section("layers", "Layers", found.note,
-    element("div", { class: "columns" }, gradientFlow(found), stepSizes(found)),
-    ...layersTable(found, new Set((content.warnings || []).flatMap((warning) => warning.paths)))),
+  regression: ({ note, targets }) =>
+    section(
+      "regression",
+      "Predictions and residuals",
+      note,
+      element(
+        "div",
+        { class: "columns" },
+        ...targets.flatMap((target) => [predictions(target), residuals(target)]),
+      ),
+    ),
+  layers: (found) =>
+    section(
+      "layers",
+      "Layers",
+      found.note,
+      element("div", { class: "columns" }, gradientFlow(found), stepSizes(found)),
+      ...layersTable(found, new Set((content.warnings || []).flatMap((warning) => warning.paths))),
+    ),
   graph: (found) => {
     graphView = new GraphView(found);
     const note = `${counted(found.nodes.length, "node")}. Choose or point at one to see its shape, values, gradient, rule and cost; ∂a is the derivative of the result by a.`;

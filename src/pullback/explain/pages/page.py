@@ -17,7 +17,18 @@ from typing import Any
 
 from pullback.train.files import write_atomically
 
-SCRIPTS = ("marks.js", "charts.js", "layers.js", "layout.js", "drawing.js", "graph.js", "page.js")
+SCRIPTS = (
+    "marks.js",
+    "charts.js",
+    "layers.js",
+    "layout.js",
+    "flow.js",
+    "drawing.js",
+    "facts.js",
+    "graph.js",
+    "page.js",
+)
+"""In an order in which each uses only those before it when it is read."""
 
 
 @dataclass(frozen=True)
