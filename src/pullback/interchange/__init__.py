@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pullback.interchange.graphs import load_graph, save_graph
     from pullback.interchange.onnx import OnnxModel, export_onnx, import_onnx
+    from pullback.interchange.torch import load_torch, save_torch
     from pullback.interchange.weights import load_weights, read_info, save_weights
 
 __all__ = [
@@ -18,15 +19,18 @@ __all__ = [
     "export_onnx",
     "import_onnx",
     "load_graph",
+    "load_torch",
     "load_weights",
     "read_info",
     "save_graph",
+    "save_torch",
     "save_weights",
 ]
 
 _MODULES = {
     **dict.fromkeys(("OnnxModel", "export_onnx", "import_onnx"), "onnx"),
     **dict.fromkeys(("load_graph", "save_graph"), "graphs"),
+    **dict.fromkeys(("load_torch", "save_torch"), "torch"),
     **dict.fromkeys(("load_weights", "read_info", "save_weights"), "weights"),
 }
 """What this package offers, and the module that has it: each is imported when it is asked for."""
