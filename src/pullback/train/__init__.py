@@ -1,5 +1,6 @@
 """Floor 5: data, training, checkpoints."""
 
+from pullback.train.balanced import Balanced
 from pullback.train.callbacks import Callback, Recorder
 from pullback.train.dataset import Dataset
 from pullback.train.logs import Log, TensorBoard
@@ -14,6 +15,7 @@ from pullback.train.trainer import Trainer
 
 __all__ = [
     "METRICS",
+    "Balanced",
     "BestModel",
     "Callback",
     "Dataset",
