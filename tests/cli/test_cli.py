@@ -209,3 +209,13 @@ def test_report_refuses_other_data(table, tmp_path):
     assert "--source" in said
     said = pullback("report", ".", cwd=tmp_path, check=2)
     assert "expected the folder of a run" in said
+
+
+def test_train_warns_of_layers_that_do_not_learn(tmp_path):
+    said = pullback(
+        "train", "houses-generated", "--hidden", ",".join(["8"] * 20), "--activation", "sigmoid",
+        "--epochs", "1", "--no-compile", "--out", "run", cwd=tmp_path,
+    )  # fmt: skip
+    assert "the gradient vanishes" in said
+    assert "Remedy: use relu" in said
+    assert (tmp_path / "run" / "layers.json").exists()

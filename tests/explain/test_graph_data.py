@@ -108,3 +108,24 @@ def test_names_cannot_end_the_script():
     assert "alert(1)</script>" not in html.replace("&lt;", "<")[: html.index("<style>")]
     data = html.split('id="data">')[1].split("</script>")[0]
     assert json.loads(data)["title"] == evil
+
+
+def test_a_graph_shows_itself(monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    graph = pb.trace(lambda w, x: np.tanh(x @ w), W, X)
+    for args in ((), (W, X)):
+        path = graph.show(*args)
+        assert opened.pop() == path.as_uri()
+        assert "tanh" in path.read_text()
+    with pytest.raises(pb.errors.ShapeError, match="argument 'w'"):
+        graph.show(X, W)
+
+
+def test_a_gradient_is_a_function_like_any_other():
+    def loss(w, x):
+        return np.sum(np.tanh(x @ w))
+
+    for gradient in (pb.grad(loss), pb.grad(pb.trace(loss, W, X))):
+        (result,) = [node for node in nodes_of(gradient, W, X) if node["result"]]
+        assert result["aval"] == "3×2 float64"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, wraps
@@ -259,6 +260,15 @@ class Graph:
         from pullback.core.printing import to_dot
 
         return to_dot(self, **labels)
+
+    def show(self, *args: Any) -> Any:
+        """Open the graph as an interactive page, and return its path; see `pullback.explain.page`.
+
+        With `args` it shows the values and gradients there.
+        """
+        explain = importlib.import_module("pullback.explain")
+        avals = self.in_tree.unflatten([node.aval for node in self.arguments])
+        return explain.page(self, *(args or avals)).show()
 
 
 def remembered(function: F) -> F:
