@@ -105,9 +105,9 @@ class Neural(Network):
         return numbers(alpha=self.alpha, rate=self._rate)
 
     def _first_rate(self) -> float:
-        if callable(self.learning_rate):
-            return 0.0
-        check_positive(learning_rate=self.learning_rate)
+        if not isinstance(self.learning_rate, int | float | np.number):
+            return 0.0  # a schedule says what it is
+        check_positive(learning_rate=float(self.learning_rate))
         return float(self.learning_rate)
 
     def _next_rate(self) -> float:

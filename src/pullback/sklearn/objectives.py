@@ -56,26 +56,35 @@ OWN: dict[str, Loss] = {"squared_error": squared_error, "poisson": poisson}
 """scikit-learn's losses of numbers by name."""
 
 
-@functools.lru_cache(maxsize=64)
 def find(loss: str | Loss, standard: Loss) -> Loss:
-    """Return the loss that `loss` names or is; `standard` is that of "log_loss".
+    """Return the loss that `loss` names or is, one object each time; `standard` is "log_loss".
 
     Other names are those of `nn.LOSSES`. Raises ConfigError where there is none.
     """
     if callable(loss):
-        return functools.partial(_checked, loss)
+        return _of_user(loss)
     if loss == "log_loss":
         return standard
-    if loss in OWN:
+    if isinstance(loss, str) and loss in OWN:
         return OWN[loss]
-    if loss not in LOSSES:
-        known = ", ".join(dict.fromkeys(["log_loss", *OWN, *LOSSES]))
-        raise ConfigError(
-            f"loss: expected one of {known}, or a function of (outputs, targets) that returns a "
-            f"value for each sample, got {loss!r}"
-        )
-    named: Callable[..., Any] = LOSSES[loss]
-    return functools.partial(named, reduction="none")
+    if isinstance(loss, str) and loss in LOSSES:
+        return _of_pullback(loss)
+    known = ", ".join(dict.fromkeys(["log_loss", *OWN, *LOSSES]))
+    raise ConfigError(
+        f"loss: expected one of {known}, or a function of (outputs, targets) that returns a value "
+        f"for each sample, got {loss!r}"
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _of_pullback(name: str) -> Loss:
+    loss: Callable[..., Any] = LOSSES[name]
+    return functools.partial(loss, reduction="none")
+
+
+@functools.lru_cache(maxsize=64)
+def _of_user(loss: Loss) -> Loss:
+    return functools.partial(_checked, loss)
 
 
 def _checked(loss: Loss, outputs: Any, targets: Any) -> Any:

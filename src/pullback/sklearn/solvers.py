@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 
 from pullback.core.errors import ConfigError
-from pullback.optim.optimizer import At, LearningRate, Optimizer, Slots, like, per_leaf
+from pullback.optim.optimizer import (
+    Adjustable,
+    At,
+    LearningRate,
+    Optimizer,
+    Schedule,
+    Slots,
+    like,
+    per_leaf,
+)
 from pullback.optim.optimizers import OPTIMIZERS
 
 Settings = dict[str, Any]
@@ -66,15 +75,21 @@ def _descent(settings: Settings, nesterov: bool) -> Optimizer:
 class Stepper:
     """The solver of `make`, one of `pullback.optim` or a function that makes one from a rate.
 
-    The rate is a setting, or follows `schedule`, a function of the number of updates.
+    The rate is a setting, or follows `schedule`.
     """
 
     make: Callable[[LearningRate], Optimizer]
-    schedule: Callable[[Any], Any] | None = None
+    schedule: Schedule | Adjustable | None = None
 
     def __call__(self, settings: Settings) -> Optimizer:
-        """Return the optimizer for a step."""
-        return self.make(self.schedule or (lambda step: settings["rate"]))
+        """Return the optimizer for a step; ConfigError for one that averages the parameters."""
+        optimizer = self.make(self.schedule or (lambda step: settings["rate"]))
+        if optimizer.final is not Optimizer._field_defaults["final"]:
+            raise ConfigError(
+                "optimizer: one that averages the parameters, as optim.ema does, is not for the "
+                "estimators, whose predictions are those of the last parameters; take train.Trainer"
+            )
+        return optimizer
 
 
 def stepper(optimizer: str | Callable[[LearningRate], Optimizer], rate: LearningRate) -> Stepper:
@@ -85,4 +100,4 @@ def stepper(optimizer: str | Callable[[LearningRate], Optimizer], rate: Learning
             f"optimizer: expected one of {', '.join(OPTIMIZERS)}, or a function that makes an "
             f"optimizer from a learning rate, such as pb.optim.adamw, got {optimizer!r}"
         )
-    return Stepper(make, rate if callable(rate) else None)
+    return Stepper(make, None if isinstance(rate, int | float | np.number) else rate)

@@ -17,7 +17,8 @@ from pullback.nn.activations import sigmoid, softmax
 from pullback.sklearn.objectives import Loss, binary_log_loss, log_loss, squared_error
 
 
-def _column(y: Any) -> Any:
+def column(y: Any) -> Any:
+    """Return y, as (n,) where it has a single column, with scikit-learn's warning."""
     return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
 
@@ -45,7 +46,7 @@ class Classifying(ClassifierMixin):
     def _learn_targets(self, y: Any, first: bool, incremental: bool, classes: Any) -> Any:
         """Return checked targets; learn the classes where these are the first."""
         self.classes_: Any
-        y = _column(y)
+        y = column(y)
         if incremental and _check_partial_fit_first_call(self, classes):
             multilabel = type_of_target(y).startswith("multilabel")
             self._binarizer = LabelBinarizer().fit(y if multilabel else self.classes_)
@@ -135,7 +136,7 @@ class Regressing(RegressorMixin):
         return {"multi_output": True, "y_numeric": True}
 
     def _learn_targets(self, y: Any, first: bool, incremental: bool, classes: Any) -> Any:
-        y = _column(y)
+        y = column(y)
         columns = 1 if y.ndim == 1 else y.shape[1]
         if self.loss == "poisson" and y.min() < 0:
             raise DataError(f"y: expected numbers of 0 or more for loss='poisson', got {y.min()}")

@@ -12,11 +12,12 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import validate_data
 
 from pullback.core import pytree
-from pullback.core.errors import DataError
+from pullback.core.errors import ConfigError, DataError
 from pullback.nn.stateful import partition
 from pullback.sklearn.loader import Loader
 from pullback.sklearn.objectives import find
 from pullback.sklearn.steps import Plan, Samples, Steps
+from pullback.sklearn.targets import column
 
 
 class Trained(BaseEstimator):
@@ -107,9 +108,15 @@ class Trained(BaseEstimator):
     def _hold_out(self, samples: Samples, y: Any, validation_data: Any) -> tuple[Samples, Any]:
         """Return the samples to train on, and the rows, targets and weights to validate with."""
         if validation_data is not None:
+            if len(validation_data) not in (2, 3):
+                raise ConfigError(
+                    "validation_data: expected (X, y) or (X, y, sample_weight), got "
+                    f"{len(validation_data)} items"
+                )
             X, t, weight = (*validation_data, None)[:3]
-            X, t = validate_data(self, X, t, reset=False, multi_output=True, **self._accepted)
-            return samples, (X.astype(self._dtype, copy=False), self._column(t), weight)
+            accepted = self._accepted | self._accepted_targets
+            X, t = validate_data(self, X, t, reset=False, **accepted)
+            return samples, (X.astype(self._dtype, copy=False), column(t), weight)
         if not self.early_stopping:
             return samples, None
         rows = np.arange(len(y))
