@@ -1,5 +1,7 @@
 """Models and functions as ONNX: equal to 1e-5 in onnxruntime, for any batch size."""
 
+import functools
+
 import numpy as np
 import pytest
 from onnx_running import agrees, exported_agrees, run, session
@@ -240,6 +242,18 @@ def test_an_operation_without_a_rule_is_named_with_its_line(path):
     with pytest.raises(UnsupportedError, match=r"svd \(in .*test_onnx_export.py, line \d+\)"):
         export_onnx(spectrum, floats(3, 3), path=path)
     assert not path.exists()
+
+
+def test_a_running_product_along_any_batch_is_refused(path):
+    with pytest.raises(UnsupportedError, match="cumprod along a batch"):
+        export_onnx(lambda x: np.cumprod(x, axis=0), floats(2, 3), path=path)
+
+
+def test_transformed_functions_are_exported(path):
+    model = nn.mlp(KEY, [3, 8, 2])
+    x = floats(4, 3)
+    for function in (pb.vmap(model), pb.compile(model), functools.partial(np.add, 1)):
+        assert exported_agrees(function, (x,), path=path)
 
 
 def test_complex_numbers_are_refused(path):

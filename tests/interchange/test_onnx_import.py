@@ -302,6 +302,19 @@ def test_gru_of_both_kinds_with_lengths(before_reset, path):
 # what is refused
 
 
+def test_words_that_are_the_default_are_accepted(path):
+    gates = ["Sigmoid", "Tanh", "Tanh"]
+    weights = {"W": floats(1, 16, 3), "R": floats(1, 16, 4)}
+    node = helper.make_node("LSTM", ["x", "W", "R"], ["y"], hidden_size=4, activations=gates)
+    x = floats(5, 2, 3)
+    model = import_onnx(write([node], path, {"x": x}, weights, ndim=4))
+    assert agrees([model(x)], run(path, x)[0])
+    other = helper.make_node("Pad", ["x", "p"], ["y"], mode="mirror")
+    write([other], path, {"x": x}, {"p": np.zeros(6, np.int64)}, ndim=3)
+    with pytest.raises(UnsupportedError, match="Pad with mode=mirror"):
+        import_onnx(path)
+
+
 def test_all_unknown_operators_are_listed(path):
     nodes = [
         helper.make_node("NonZero", ["x"], ["a"]),

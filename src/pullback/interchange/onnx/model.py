@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from pullback.core.arrays import array_of
-from pullback.core.errors import DTypeError, ShapeError
+from pullback.core.errors import DTypeError, ShapeError, UnsupportedError
 from pullback.interchange.onnx import importing  # noqa: F401  enters the operators
 from pullback.interchange.onnx.importing.operators import OPERATORS, SEVERAL
-from pullback.interchange.onnx.reading import Body, Content, Declared, read
+from pullback.interchange.onnx.reading import Body, Content, Declared, Instruction, read
 from pullback.nn.module import Module, state, static
 
 
@@ -21,8 +21,8 @@ class OnnxModel(Module):
     """A model that was read from an ONNX file: `model(*inputs)` gives its result, or all of them.
 
     `parameters` are its floating weights by their names, `statistics` those of batch norm, which
-    stay as they are. Inputs are in the order of the file; results come as a tuple if
-    there are several. Raises ShapeError or DTypeError where an input is not as declared.
+    stay as they are. Inputs are in the order of the file; several results come as a tuple.
+    Raises ShapeError or DTypeError where an input is not as declared.
     """
 
     parameters: Mapping[str, Any]
@@ -99,12 +99,18 @@ def _run(body: Body, outer: Mapping[str, Any], inputs: Sequence[Any]) -> tuple[A
     """Compute the results of `body`, which also sees the values of `outer`."""
     known = {**outer, **body.arrays, **dict(zip(body.inputs, inputs, strict=True))}
     for instruction in body.instructions:
-        results = _result(instruction.operator, instruction, known)
+        results = _results(instruction, known)
+        if len(results) < len(instruction.outputs):
+            raise UnsupportedError(
+                f"{instruction.operator}: gives {len(results)} results here, expected "
+                f"{len(instruction.outputs)}: a loop that never runs stacks nothing"
+            )
         known.update(zip(instruction.outputs, results, strict=False))
     return tuple(known[name] for name in body.outputs)
 
 
-def _result(operator: str, instruction: Any, known: Mapping[str, Any]) -> Sequence[Any]:
+def _results(instruction: Instruction, known: Mapping[str, Any]) -> Sequence[Any]:
+    operator = instruction.operator
     attributes = {
         name: (lambda *args, b=value: _run(b, known, args)) if isinstance(value, Body) else value
         for name, value in instruction.attributes.items()

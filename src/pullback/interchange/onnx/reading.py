@@ -26,8 +26,17 @@ IGNORED = {"momentum", "saturate", "seed", "stash_type", "storage_order"}
 NUMBERS = "NumPy's floats, integers or booleans"
 STATE = "pullback.state"
 """The entry of a model that names the initialisers which are no parameters, but state."""
-KNOWN = {"reduction": ("none", "add")}
-"""The values of attributes that may have others, too."""
+KNOWN = {
+    "activations": {"Relu", "Sigmoid", "Tanh"},
+    "approximate": {"none", "tanh"},
+    "auto_pad": {"NOTSET", "SAME_LOWER", "SAME_UPPER", "VALID"},
+    "direction": {"LEFT", "RIGHT", "bidirectional", "forward", "reverse"},
+    "mode": {"CRD", "DCR", "constant", "edge", "reflect", "wrap"},
+    "reduction": {"add", "none"},
+}
+"""The values of attributes that are words."""
+GATES = {"GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
+"""The activations of recurrent networks that have gates, for one direction."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -213,8 +222,8 @@ def _unsupported(node: Any) -> Iterable[str]:
             key = attribute.name
             if key == "to" and not is_number(helper.tensor_dtype_to_np_dtype(attribute.i)):
                 yield f"{name} to {TensorProto.DataType.Name(attribute.i)}"
-            elif key in KNOWN and attribute.s.decode() not in KNOWN[key]:
-                yield f"{name} with {key}={attribute.s.decode()}"
+            elif key in KNOWN and not KNOWN[key].issuperset(_words(attribute)):
+                yield f"{name} with {key}={','.join(_words(attribute))}"
             elif key not in taken and key not in IGNORED and not _is_default(node, attribute):
                 yield f"{name} with {key}"
 
@@ -242,9 +251,17 @@ def _attributes(function: Callable[..., Any]) -> set[str]:
     return names | ({"axes"} & parameters.keys())
 
 
+def _words(attribute: Any) -> list[str]:
+    words = attribute.strings or [attribute.s]
+    return [word.decode(errors="replace") for word in words]
+
+
 def _is_default(node: Any, attribute: Any) -> bool:
     from onnx import defs, helper
 
+    if attribute.name == "activations":
+        gates = GATES.get(node.op_type, [])
+        return _words(attribute) in (gates, 2 * gates)
     known = defs.get_schema(node.op_type).attributes.get(attribute.name)
     if known is None or not known.default_value.name:
         return False
@@ -294,10 +311,10 @@ def _attribute(attribute: Any, path: Path) -> Any:
     if isinstance(value, TensorProto):
         return _array(value, path)
     if isinstance(value, bytes):
-        return value.decode()
+        return value.decode(errors="replace")
     if isinstance(value, (int, float)):
         return value
-    return [v.decode() if isinstance(v, bytes) else v for v in value]
+    return _words(attribute) if attribute.strings else list(value)
 
 
 def _array(tensor: Any, path: Path) -> Any:
@@ -340,7 +357,8 @@ def _declared(value: Any, path: Path) -> Declared:
     shape = None
     if kind.HasField("shape"):
         dims = kind.shape.dim
-        shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in dims)
+        known = [d.HasField("dim_value") and d.dim_value >= 0 for d in dims]
+        shape = tuple(d.dim_value if k else None for d, k in zip(dims, known, strict=True))
     dtype = helper.tensor_dtype_to_np_dtype(kind.elem_type)
     if not is_number(dtype):
         raise UnsupportedError(f"{path}: the input {value.name!r} is {dtype}; expected {NUMBERS}")

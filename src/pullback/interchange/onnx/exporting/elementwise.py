@@ -18,7 +18,7 @@ from pullback.interchange.onnx.exporting.rules import (
 )
 
 
-def _sign_or_zero(w: Any, x: Any) -> Any:
+def _sign_bit(w: Any, x: Any) -> Any:
     """Whether the sign bit of x is set, of -0.0 too."""
     return w.Less(w.Where(w.Equal(x, 0), w.Reciprocal(x), x), 0)
 
@@ -43,11 +43,11 @@ def _logaddexp2(w: Any, a: Any, b: Any) -> Any:
 
 
 def _arctan2(w: Any, y: Any, x: Any) -> Any:
-    up = w.Where(_sign_or_zero(w, y), w.Neg(w.Add(w.Mul(y, 0), 1)), w.Add(w.Mul(y, 0), 1))
+    up = w.Where(_sign_bit(w, y), w.Neg(w.Add(w.Mul(y, 0), 1)), w.Add(w.Mul(y, 0), 1))
     right = w.Atan(w.Div(y, x))
     left = w.Add(right, w.Mul(up, math.pi))
     axis = w.Mul(w.Mul(up, math.pi / 2), w.Abs(w.Sign(y)))
-    pole = w.Add(axis, w.Where(_sign_or_zero(w, x), w.Mul(up, math.pi), 0))
+    pole = w.Add(axis, w.Where(_sign_bit(w, x), w.Mul(up, math.pi), 0))
     here = w.Where(w.Equal(y, 0), pole, axis)
     return w.Where(w.Equal(x, 0), here, w.Where(w.Less(x, 0), left, right))
 
@@ -164,7 +164,7 @@ enter_expressions(
         "ceil": node("Ceil"),
         "rint": node("Round"),
         "trunc": _truncated,
-        "copysign": lambda w, a, b: w.Where(_sign_or_zero(w, b), w.Neg(w.Abs(a)), w.Abs(a)),
+        "copysign": lambda w, a, b: w.Where(_sign_bit(w, b), w.Neg(w.Abs(a)), w.Abs(a)),
         "heaviside": lambda w, x, half: w.Where(
             w.Equal(x, 0), half, w.Where(w.IsNaN(x), x, w.Max(w.Sign(x), 0))
         ),
@@ -225,7 +225,7 @@ enter_expressions(
         "isnan": node("IsNaN"),
         "isinf": node("IsInf"),
         "isfinite": lambda w, x: w.Not(w.Or(w.IsNaN(x), w.IsInf(x))),
-        "signbit": _sign_or_zero,
+        "signbit": _sign_bit,
     },
     as_floating,
 )

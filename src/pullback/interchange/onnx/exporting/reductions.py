@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core.errors import UnsupportedError
 from pullback.interchange.onnx.exporting.rules import (
     as_given,
     as_ordered,
@@ -63,7 +64,10 @@ def _running_product(w: Writer, entry: Entry, x: Any) -> Any:
     axis = entry.params["axis"]
     n = entry.shape[axis]
     if isinstance(n, Length):
-        raise NotImplementedError("a running product along the batch")
+        raise UnsupportedError(
+            "export_onnx: cumprod along a batch of any size has no counterpart in ONNX; pass "
+            "dynamic_batch=False"
+        )
     steps = 1
     while steps < n:
         factors = w.slice(x, axis, 0, n - steps)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pullback.core.errors import UnsupportedError
 from pullback.core.tracer import Tracer
-from pullback.interchange.onnx.importing.operators import OPERATORS, integers
+from pullback.interchange.onnx.importing.operators import OPERATORS, integer
 from pullback.nn.activations import sigmoid
 from pullback.transform.control.branch import cond
 from pullback.transform.control.scan import scan
@@ -52,10 +52,10 @@ def _scan(
 
 def _loop(trips: Any, condition: Any, *initial: Any, body: Body) -> Any:
     """Run step by step where the condition is known, as one loop where it is traced."""
-    limit = None if trips is None else integers(trips)[0]
+    limit = np.inf if trips is None else integer(trips)
     state, count, stacks = initial, 0, []
     goes_on: Any = True if condition is None else condition
-    while not isinstance(goes_on, Tracer) and count != limit and np.all(goes_on):
+    while not isinstance(goes_on, Tracer) and count < limit and np.all(goes_on):
         goes_on, *rest = body(np.int64(count), np.bool_(True), *state)
         state, rows = tuple(rest[: len(initial)]), rest[len(initial) :]
         stacks.append(rows)
@@ -67,10 +67,10 @@ def _loop(trips: Any, condition: Any, *initial: Any, body: Body) -> Any:
     return _while(limit, goes_on, count, state, body)
 
 
-def _while(limit: int | None, goes_on: Any, count: int, state: Any, body: Body) -> Any:
+def _while(limit: float, goes_on: Any, count: int, state: Any, body: Body) -> Any:
     def holds(carry: Any) -> Any:
         count, goes_on, _ = carry
-        return goes_on if limit is None else np.logical_and(goes_on, count < limit)
+        return goes_on if limit == np.inf else np.logical_and(goes_on, count < limit)
 
     def step(carry: Any) -> Any:
         count, goes_on, state = carry
