@@ -7,7 +7,7 @@ from memory_peak import peak
 import pullback as pb
 from pullback.core.errors import ConfigError, DataError
 from pullback.numpy import random
-from pullback.train import Dataset, Recorder, Trainer, load, sources
+from pullback.train import Dataset, Recorder, Trainer, load, read_table, sources
 from pullback.train.stream import Stream, held_out, window_rows
 
 pd = pytest.importorskip("pandas")
@@ -187,6 +187,32 @@ def test_memory_is_that_of_a_window_not_of_the_table(tmp_path):
     assert 0 < arrow.max_memory() < arrays / 2
     assert taken < arrays / 2
     assert peak(lambda: load(str(path), ["y"])) > 2 * arrays
+
+
+def test_a_csv_file_is_streamed_as_pandas_reads_it(tmp_path):
+    rows = ["2024-01-05, house,True,3", ",flat,False,4", "2024-02-05,NA,True,None", "x,,,1"] * 20
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(["day,kind,sold,size,y", *(f"{r},{i}" for i, r in enumerate(rows))]))
+    streamed = load(str(path), ["y"], task="regression", window=10)
+    held = held_out(np.arange(80), 0, 0.2)
+    whole = read_table(path)
+    found = streamed.preprocessing
+    assert [f.categories for f in found.features[:2]] == [
+        ("2024-01-05", "2024-02-05", "x"),
+        ("flat", "house"),
+    ]
+    (part,) = streamed.validation.parts()
+    np.testing.assert_allclose(part.inputs, found.inputs(whole[held]), rtol=1e-6)
+
+
+def test_the_index_of_pandas_is_no_column(tmp_path):
+    table = frame().sample(frac=1, random_state=0)  # which pandas stores, __index_level_0__
+    for named in (table, table.set_index("id")):
+        named.to_parquet(tmp_path / "t.parquet")
+        for options in ({}, {"window": 100}):
+            source = load(str(tmp_path / "t.parquet"), ["y"], **options)
+            names = [f.name for f in source.preprocessing.features]
+            assert names == [c for c in named.columns if c != "y"]
 
 
 def test_windows_are_told_in_rows_or_bytes():

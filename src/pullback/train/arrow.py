@@ -37,6 +37,7 @@ class Stretch:
     def read(self, schema: Any, size: int) -> Iterator[Any]:
         """Yield the columns of `schema` in Arrow tables of at most `size` rows."""
         import pyarrow as pa
+        from pyarrow.dataset import CsvFileFormat
 
         if self.group is not None:
             yield from self._read_group(schema, size)
@@ -45,7 +46,8 @@ class Stretch:
             schema=schema, batch_size=size, batch_readahead=0, fragment_readahead=0,
             use_threads=False,
         ):  # fmt: skip
-            yield pa.Table.from_batches([batch])
+            table = pa.Table.from_batches([batch])
+            yield _trimmed(table) if isinstance(self.fragment.format, CsvFileFormat) else table
 
     def _read_group(self, schema: Any, size: int) -> Iterator[Any]:
         """Read a row group page by page, which datasets of Arrow would hold as a whole."""
@@ -142,7 +144,7 @@ def open_tables(source: str | Path | Sequence[str | Path]) -> ArrowTable:
     try:
         table = dataset.dataset(
             [str(file) for file in files],
-            format=kinds[0],
+            format=_format(kinds[0]),
             partitioning="hive",
             partition_base_dir=str(source) if folder else str(files[0].parent),
         )
@@ -154,7 +156,7 @@ def open_tables(source: str | Path | Sequence[str | Path]) -> ArrowTable:
         raise DataError(
             f"{source}: expected a readable Parquet, Arrow or CSV table, got {error}"
         ) from None
-    schema = _flat_schema(pa, table.schema, kinds[0])
+    schema = _known_schema(pa, table.schema, kinds[0])
     if not sum(stretch.rows for stretch in stretches):
         raise DataError(f"{source}: the table has no rows; expected at least one")
     return ArrowTable(stretches, schema, _bytes(files, table, kinds[0]))
@@ -184,8 +186,9 @@ def to_frame(table: Any, first: int = 0) -> pd.DataFrame:
     return frame  # type: ignore[no-any-return]
 
 
-def tables_in(folder: Path) -> list[Path]:
+def tables_in(folder: str | Path) -> list[Path]:
     """Return the files of tables in `folder` and below, in the order of their names."""
+    folder = Path(folder)
     found = (path for path in folder.rglob("*") if path.suffix.lower() in FORMATS)
     visible = (p for p in found if not p.relative_to(folder).as_posix().startswith((".", "_")))
     return sorted(path for path in visible if path.is_file() and path.name[0] not in "._")
@@ -195,7 +198,7 @@ def _files(source: str | Path | Sequence[str | Path]) -> list[Path]:
     if not isinstance(source, str | Path):
         files = [Path(path) for path in source]
     elif Path(source).is_dir():
-        files = tables_in(Path(source))
+        files = tables_in(source)
     else:
         files = [Path(source)]
     if not files:
@@ -208,18 +211,48 @@ def _files(source: str | Path | Sequence[str | Path]) -> list[Path]:
     return files
 
 
-def _flat_schema(pa: Any, schema: Any, kind: str) -> Any:
-    """Return `schema`, for CSV with types that later rows cannot contradict as easily."""
+def _format(kind: str) -> Any:
+    from pyarrow import csv, dataset
+
     if kind != "csv":
-        return schema
+        return kind
+    missing = [*csv.ConvertOptions().null_values, "None", "<NA>"]  # what pandas takes as missing
+    options = csv.ConvertOptions(null_values=missing, strings_can_be_null=True)
+    return dataset.CsvFileFormat(convert_options=options)
+
+
+def _trimmed(table: Any) -> Any:
+    """Return `table` without blanks before texts, as pandas reads CSV here."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    for i, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            trimmed = compute.utf8_ltrim_whitespace(table.column(i))
+            table = table.set_column(i, field.name, trimmed)
+    return table
+
+
+def _known_schema(pa: Any, schema: Any, kind: str) -> Any:
+    """Return `schema` without pandas' index, for CSV with types that later rows rarely contradict.
+
+    Times in CSV stay the texts they are, as where pandas reads the file.
+    """
+    if kind != "csv":
+        index = (schema.pandas_metadata or {}).get("index_columns", [])
+        return pa.schema([field for field in schema if field.name not in index])
     padded = [name for name in schema.names if name != name.strip()]
     if padded:
         raise DataError(
             f"column {padded[0]!r}: expected a name without blanks around it; a CSV file that is "
             "streamed has none after its commas"
         )
-    wider = {pa.int64(): pa.float64(), pa.null(): pa.string()}
-    return pa.schema([field.with_type(wider.get(field.type, field.type)) for field in schema])
+
+    def wider(kind: Any) -> Any:
+        text = pa.types.is_null(kind) or pa.types.is_temporal(kind)
+        return pa.string() if text else pa.float64() if pa.types.is_integer(kind) else kind
+
+    return pa.schema([field.with_type(wider(field.type)) for field in schema])
 
 
 def _stretches(table: Any, kind: str) -> Iterator[Stretch]:

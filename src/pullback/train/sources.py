@@ -12,7 +12,7 @@ import numpy as np
 
 from pullback.core.errors import ConfigError, DataError
 from pullback.train import mnist
-from pullback.train.arrow import FORMATS, ArrowTable, open_tables
+from pullback.train.arrow import FORMATS, ArrowTable, open_tables, tables_in
 from pullback.train.dataset import Dataset
 from pullback.train.image_folder import is_image_folder, stream_images
 from pullback.train.images import ImagePreprocessor
@@ -69,7 +69,7 @@ def load(
         if target is not None or task == "regression":
             raise ConfigError("mnist: is classified by its label; --target and --task do not apply")
         return _mnist(source.partition(":")[2] or None)
-    if source not in BUILT_IN and is_image_folder(source):
+    if source not in BUILT_IN and is_image_folder(source) and not (target and tables_in(source)):
         if target is not None or task == "regression":
             raise ConfigError(
                 f"{source}: images are classified by their folders; --target and --task do not "
