@@ -350,6 +350,9 @@ def test_equal_layers_of_other_names_need_to_be_named(rng):
     loaded = load_torch(two_layers(), tensors, names)
     assert (loaded.layers[0].weight == tensors["beta.weight"].T).all()
     assert (loaded.layers[1].weight == tensors["alpha.weight"].T).all()
+    numbers = {"b.0.weight": np.zeros((2, 2)), "a.1.weight": np.zeros((2, 2))}
+    with pytest.raises(FormatError, match="which is which"):
+        load_torch(two_layers(), numbers)
     with pytest.raises(FormatError, match="the state_dict has no 'gamma'"):
         load_torch(two_layers(), tensors, {"layers.0": "gamma"})
     with pytest.raises(FormatError, match=r"the model has no 'layers\.7'"):

@@ -25,6 +25,9 @@ WEIGHTS = "weights"
 
 _COMPLEX = {"float32": np.complex64, "float64": np.complex128}
 
+_LARGEST_HEADER = 100_000_000
+"""So many bytes of names and metadata safetensors reads."""
+
 _SHOWN = 8
 """So many names of each kind are listed where a file does not fit."""
 
@@ -49,6 +52,8 @@ def write(path: Path, holds: str, tensors: Mapping[str, Any], record: Mapping[st
         content = save(arrays, metadata=metadata)
     except SafetensorError as error:
         raise FormatError(f"{path}: expected arrays of booleans or numbers: {error}") from None
+    if int.from_bytes(content[:8], "little") > _LARGEST_HEADER:
+        raise FormatError(f"{path}: the record beside the arrays is larger than safetensors reads")
     write_atomically(path, content)
 
 
@@ -89,7 +94,7 @@ def read_any(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         with safe_open(str(path), framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, AttributeError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, AttributeError, ImportError) as error:
         raise FormatError(
             f"{path}: expected a safetensors file, but it is truncated or foreign ({error}); "
             "restore it from a copy"

@@ -27,7 +27,7 @@ _HOMES = (
 """Modules that enter operations into the table when they are imported."""
 
 _GRAPH = {"name", "arguments", "nodes", "results", "in_tree", "out_tree"}
-_LONGEST_NAME = 1000
+LONGEST_NAME = 1000
 
 
 def read_graphs(
@@ -98,7 +98,7 @@ class _Reader:
             raise FormatError("expected an object")
         row = dict(row)
         name, aval = row.pop("name", ""), decode_aval(row.pop("type", None))
-        if type(name) is not str or not name.isprintable() or len(name) > _LONGEST_NAME:
+        if type(name) is not str or not name.isprintable() or len(name) > LONGEST_NAME:
             raise FormatError("expected a printable name")
         if argument:
             _expect(row, set())

@@ -135,8 +135,10 @@ def _dtype(name: Any) -> DType:
     if type(name) is not str or name not in NUMBERS:
         raise FormatError(f"expected a dtype of numbers, got {_short(name)}")
     if name == "bfloat16":
-        import ml_dtypes
-
+        try:
+            import ml_dtypes
+        except ImportError:
+            raise FormatError("arrays of bfloat16 need ml_dtypes: pip install ml_dtypes") from None
         name = ml_dtypes.bfloat16
     dtype: DType = np.dtype(name)
     return dtype

@@ -11,7 +11,7 @@ from pullback.core.errors import FormatError
 from pullback.core.graph import Graph, Node
 from pullback.core.op import OPS
 from pullback.core.tracer import Tracer
-from pullback.interchange.graph.reader import checked_aval
+from pullback.interchange.graph.reader import LONGEST_NAME, checked_aval
 from pullback.interchange.graph.structures import encode_structure
 from pullback.interchange.graph.values import encode, encode_aval
 
@@ -31,7 +31,7 @@ class Writer:
         if graph not in self._numbers:
             place = {node: i for i, node in enumerate(graph.nodes)}
             content = {
-                "name": graph.name,
+                "name": graph.name if graph.name.isidentifier() else "graph",
                 "arguments": len(graph.arguments),
                 "nodes": [self._node(node, place) for node in graph.nodes],
                 "results": [place[node] for node in graph.results],
@@ -47,7 +47,7 @@ class Writer:
             content = {"type": encode_aval(node.aval), **self._what(node, place)}
         except FormatError as error:
             raise FormatError(f"node {node.name or place[node]!r}: {error}") from None
-        return {"name": node.name, **content} if node.name else content
+        return {"name": node.name[:LONGEST_NAME], **content} if node.name else content
 
     def _what(self, node: Node, place: Mapping[Node, int]) -> dict[str, Any]:
         if node.op is None:

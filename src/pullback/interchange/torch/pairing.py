@@ -95,7 +95,8 @@ def _in_order(ours: list[Place], theirs: list[Place]) -> Pairs:
     if len(ours) == 1:
         return list(zip(ours, theirs, strict=True))
     by_name = {place.last: place for place in theirs}
-    if len(by_name) == len(theirs) and by_name.keys() == {p.last for p in ours}:
+    told = len(by_name) == len(theirs) and not any(name.isdigit() for name in by_name)
+    if told and by_name.keys() == {place.last for place in ours}:
         return [(place, by_name[place.last]) for place in ours]
     kinds = [[_kind_of_layer(p.layer) for p in ours], [_kind_of_name(p.name) for p in theirs]]
     if len(set(kinds[0])) > 1 and Counter(kinds[0]) == Counter(kinds[1]):
