@@ -12,11 +12,12 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Example:
-    """A program, with what it says of itself and the picture that it draws, if there is one."""
+    """A program, what it says of itself, its picture and the page of docs/ about it, if any."""
 
     file: Path
     about: str
     picture: str | None
+    story: str | None
 
     @property
     def page(self) -> str:
@@ -49,20 +50,29 @@ class Example:
 
     def as_card(self) -> str:
         """Return the example's place in the gallery."""
-        picture = f"[![{self.title}]({self.picture})]({self.page})\n\n" if self.picture else ""
-        link = f"[{self.headline}]({self.page})"
+        page = self.story or self.page
+        picture = f"[![{self.title}]({self.picture})]({page})\n\n" if self.picture else ""
+        link = f"[{self.headline}]({page})"
         return f'<div class="card" markdown>\n\n{picture}{link}\n\n</div>'
 
 
 def examples() -> list[Example]:
     """Return the examples in the order of their numbers, which is that of learning."""
-    pictures = sorted((ROOT / "docs" / "images").glob("*.png"))
     found = []
     for file in sorted((ROOT / "examples").glob("*.py")):
         about = ast.get_docstring(ast.parse(file.read_text())) or file.stem
-        own = [f"images/{p.name}" for p in pictures if p.stem in file.stem.split("_")]
-        found.append(Example(file, about, own[0] if own else None))
+        picture, story = named_like(file, "images/*.png"), named_like(file, "gallery/*.md")
+        found.append(Example(file, about, picture, story))
     return found
+
+
+def named_like(example: Path, pattern: str) -> str | None:
+    """Return the file of docs/ whose name is a word of the example's: lenet of 09_mnist_lenet."""
+    docs = ROOT / "docs"
+    for file in sorted(docs.glob(pattern)):
+        if file.stem in example.stem.split("_"):
+            return str(file.relative_to(docs))
+    return None
 
 
 def gallery() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from typing import Any
 
@@ -12,7 +13,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from reference_names import written_out
 
-EXAMPLE = re.compile(r"\]\((?:\.\./)+examples/(\w+)\.py\)")
+LINK = re.compile(r"\[([^\]]+)\]\(((?:\.\./)+[^)#]+)\)")
 
 
 def mathematics(source: str, *_: Any, **__: Any) -> str:
@@ -34,19 +35,30 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     menu: list[Any] = config.nav or []
     named = set(pages_of(menu))
     more = [f.src_uri for f in files.documentation_pages() if f.src_uri not in named]
-    programs = [example.page for example in examples()]
+    programs = [example.story or example.page for example in examples()]
     menu.append({"Examples": ["gallery.md", *programs]})
-    if others := sorted(set(more) - {"gallery.md", *programs}):
+    listed = {"gallery.md", *programs, *(example.page for example in examples())}
+    if others := sorted(set(more) - listed):
         menu.append({"More": others})
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Point links to examples at their pages; write out the gallery and the reference."""
-    up = "../" * page.file.src_uri.count("/")
-    markdown = EXAMPLE.sub(rf"]({up}examples/\1.md)", markdown)
+    """Keep links within the site; write out the gallery and the reference."""
+    markdown = LINK.sub(lambda link: within_site(link, page.file.src_uri), markdown)
     markdown = markdown.replace("<!-- examples -->", gallery())
     return written_out(markdown)
+
+
+def within_site(link: re.Match[str], source: str) -> str:
+    """Return a link of the page `source`: to an example's page, or a name, if it leaves docs/."""
+    target = posixpath.normpath(posixpath.join("docs", posixpath.dirname(source), link[2]))
+    if target.startswith("docs/"):
+        return link[0]
+    if not re.fullmatch(r"examples/\w+\.py", target):
+        return f"{link[1]} (`{target}`)"
+    up = "../" * source.count("/")
+    return f"[{link[1]}]({up}{target.removesuffix('.py')}.md)"
 
 
 def pages_of(nav: Any) -> list[str]:
