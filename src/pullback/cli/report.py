@@ -22,9 +22,11 @@ def report(
 ) -> None:
     """Write a run's curves, errors, layers and graph as one page that needs no network."""
     from pullback.cli import config as configs
+    from pullback.cli.predict import trained
     from pullback.explain import read_layers
     from pullback.explain import report as make
     from pullback.explain.layers.recorder import LAYERS
+    from pullback.optim import sgd
     from pullback.train import Trainer, checkpoint
     from pullback.train.run import CHECKPOINT
 
@@ -34,21 +36,20 @@ def report(
     config, _ = configs.read(run)
     place = source or config.source
     data = replace(config, source=place).load()
-    preprocessing = data.preprocessing
-    classify = preprocessing.task == "classification"
-    trainer = Trainer(
-        config.make_model(preprocessing.input_shape, preprocessing.outputs),
-        "softmax_cross_entropy" if classify else "mean_squared_error",
-        config.make_optimizer(len(data.train)),
-        metric="accuracy" if classify else "r2",
-    )
-    like = {"model": trainer.model, "state": trainer.state}
-    trees, info = checkpoint.load(run / CHECKPOINT, like)
-    if data.validation.fingerprint() != info["run"]["validation"]:
+    info = checkpoint.read_info(run / CHECKPOINT)
+    if data.validation.fingerprint() != info.get("run", {}).get("validation"):
         raise DataError(
             f"{place}: the data are not those that {run} was trained on; name these with --source"
         )
-    trainer.model, trainer.history = trees["model"], info["history"]
+    preprocessing, model = trained(run)
+    classify = preprocessing.task == "classification"
+    trainer = Trainer(
+        model,
+        "softmax_cross_entropy" if classify else "mean_squared_error",
+        sgd(config.lr),  # there are no further steps
+        metric="accuracy" if classify else "r2",
+    )
+    trainer.history = info.get("history", [])
     records = read_layers(run / LAYERS) if (run / LAYERS).exists() else []
     title = f"{Path(config.source).name}: {', '.join(t.name for t in preprocessing.targets)}"
     page = make(trainer, data.validation, layers=records, preprocessing=preprocessing, title=title)

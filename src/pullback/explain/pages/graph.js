@@ -1,7 +1,6 @@
 // The interactive graph: pan, zoom, fold by layer, and what is known of each box.
 
 const KEYS = "arrows move, Enter folds, + and − zoom, 0 fits";
-
 const READABLE = 0.6; // the scale at which text still can be read
 
 class GraphView {
@@ -91,6 +90,7 @@ class GraphView {
     }
   }
 
+  // The outermost module beside a loss: folding it would leave nothing to see.
   isAlone(s) {
     return (
       this.graph.scopes[s].parent < 0 &&

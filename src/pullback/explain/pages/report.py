@@ -179,4 +179,4 @@ def _graph(trainer: Trainer, data: Dataset | Stream) -> dict[str, Any]:
 
     rows = data.trial()
     inputs, targets = rows.inputs[:GRAPH_ROWS], rows.targets[:GRAPH_ROWS]
-    return traced_data(objective, trainer.model, inputs, targets)
+    return traced_data(objective, trainer.predictor, inputs, targets)
