@@ -68,8 +68,8 @@ def draw(path: str, losses: list[float], history: list, letters: int) -> None:
 
 def main(
     picture: str | None = None,
-    epochs: int = 6,
-    features: int = 96,
+    epochs: int = 5,
+    features: int = 64,
     layers: int = 3,
     characters: int | None = None,
     length: int = 500,
@@ -81,7 +81,7 @@ def main(
     data = windows(tokens[:split], context, stride=context // 4)
     held_out = windows(tokens[split:], context, stride=context)
     steps = epochs * -(-len(data) // batch)
-    sizes = {"features": features, "heads": 4, "layers": layers, "dropout": 0.1}
+    sizes = {"features": features, "heads": 4, "layers": layers}
     model = pb.nn.gpt(pb.random.key(0), len(letters), context, **sizes)
     size = sum(leaf.size for leaf in pb.tree.leaves(model))
     print(f"{len(tokens):,} characters, {len(letters)} letters, {size:,} parameters, {steps} steps")
