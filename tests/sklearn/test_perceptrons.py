@@ -131,7 +131,10 @@ def test_the_same_random_state_gives_bitwise_the_same_network():
         ({"shuffle": "yes"}, "shuffle: expected True or False"),
         ({"activation": "cubic"}, "activation: expected 'logistic' or one of"),
         ({"activation": ["relu"]}, "activation: expected one for all hidden layers or a list of 2"),
-        ({"hidden_layer_sizes": (5, 0)}, "hidden_layer_sizes: expected sizes of 1 or more"),
+        ({"hidden_layer_sizes": (5, 0)}, "hidden_layer_sizes: expected whole numbers"),
+        ({"hidden_layer_sizes": 2.5}, "hidden_layer_sizes: expected whole numbers"),
+        ({"dropout": None}, "dropout: expected one for all hidden layers or a list of 2"),
+        ({"n_threads": 0}, "n_threads: expected a whole number"),
         ({"dropout": 1.0}, "rate: expected a number in"),
         ({"loss": "log"}, "loss: expected one of log_loss"),
         ({"normalization": "group"}, "normalization"),
@@ -158,6 +161,22 @@ def test_data_that_do_not_fit_are_refused():
         MLPClassifier((4,), early_stopping=True).partial_fit(X, Y, classes=[0, 1, 2])
     with pytest.raises(AttributeError, match="partial_fit"):
         MLPRegressor(solver="lbfgs").partial_fit(X, Y)
+
+
+def test_an_interrupt_keeps_what_is_learnt(monkeypatch):
+    classifier = MLPClassifier((4,), **QUICK)
+    epoch = classifier._epoch
+
+    def interrupted(*args):
+        if classifier.n_iter_ == 3:
+            raise KeyboardInterrupt
+        return epoch(*args)
+
+    monkeypatch.setattr(classifier, "_epoch", interrupted)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        classifier.fit(X, Y)
+    assert len(classifier.loss_curve_) == 3
+    assert classifier.predict(X).shape == (150,)
 
 
 def test_divergence_is_told():

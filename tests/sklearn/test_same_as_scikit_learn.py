@@ -7,9 +7,8 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed (extra `app
 from scipy import sparse
 from sklearn import neural_network
 from sklearn.datasets import load_digits
-from sklearn.exceptions import ConvergenceWarning
 
-from pullback.sklearn import MLPClassifier, MLPRegressor
+from pullback.sklearn import MLPClassifier, MLPRegressor, steps
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -136,10 +135,14 @@ def test_dtype_is_that_of_the_data(dtype):
     np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-5)
 
 
-def test_compiled_and_interpreted_training_agree():
-    long = MLPClassifier((30,), max_iter=60, tol=0, n_iter_no_change=100, random_state=0)
-    with pytest.warns(ConvergenceWarning):
-        ours = long.fit(np.tile(X, (4, 1)), np.tile(DIGITS, 4))  # enough to be compiled
-    settings = {k: v for k, v in long.get_params().items() if k in SHORT or k in ("tol",)}
-    theirs = neural_network.MLPClassifier(**settings, n_iter_no_change=100)
-    assert_same(ours, theirs.fit(np.tile(X, (4, 1)), np.tile(DIGITS, 4)), 1e-7)
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"solver": "sgd"}, {"solver": "lbfgs"}, {"dropout": 0.2}, {"normalization": "batch"}],
+    ids=str,
+)
+def test_compiled_and_interpreted_training_agree(settings, monkeypatch):
+    fits = []
+    for seconds in (0.0, np.inf):
+        monkeypatch.setattr(steps, "COMPILE_SECONDS", seconds)
+        fits.append(MLPClassifier(**(SHORT | settings)).fit(X, DIGITS))  # 200 rows, then 130
+    assert_same(*fits)

@@ -10,6 +10,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from pullback.core import pytree
 from pullback.core.errors import ConfigError, DivergenceError
+from pullback.native.threads import checked
 from pullback.nn.losses.common import check_weight
 from pullback.sklearn.loader import dense
 from pullback.sklearn.parameters import check
@@ -39,6 +40,8 @@ class Network(Trained):
         classes: Any = None,
     ) -> Any:
         check(self, {"matmul_precision": ("float32", "bfloat16")} | self._choices)
+        if self.n_threads is not None:
+            checked(self.n_threads, "n_threads")
         if incremental and self.early_stopping:
             raise ConfigError(
                 "early_stopping: partial_fit does not support early_stopping=True, as it makes one "

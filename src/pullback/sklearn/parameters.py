@@ -87,7 +87,7 @@ def per_layer(name: str, value: Any, layers: int, kind: type | tuple[type, ...])
 
     Raises ConfigError where the list has another length, or something else in it.
     """
-    values = [value] * layers if isinstance(value, kind) else list(value)
+    values = [value] * layers if isinstance(value, kind) else list(np.atleast_1d(value))
     if len(values) != layers or not all(isinstance(v, kind) for v in values):
         raise ConfigError(
             f"{name}: expected one for all hidden layers or a list of {layers}, got {value!r}"

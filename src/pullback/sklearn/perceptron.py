@@ -20,7 +20,7 @@ from pullback.sklearn.lbfgs import minimise
 from pullback.sklearn.loader import dense
 from pullback.sklearn.network import Network
 from pullback.sklearn.objectives import squared_error, sum_of_squares
-from pullback.sklearn.parameters import per_layer
+from pullback.sklearn.parameters import COUNT, per_layer
 from pullback.sklearn.solvers import Settings, Solver, adam, nesterov, numbers, sgd
 from pullback.sklearn.steps import Samples
 
@@ -80,10 +80,13 @@ class Perceptron(Network):
         return Sequential([*layers, last])
 
     def _hidden_sizes(self) -> list[int]:
-        sizes = [int(size) for size in np.atleast_1d(self.hidden_layer_sizes)]
-        if any(size < 1 for size in sizes):
-            raise ConfigError(f"hidden_layer_sizes: expected sizes of 1 or more, got {sizes}")
-        return sizes
+        sizes = np.atleast_1d(self.hidden_layer_sizes)
+        if sizes.ndim != 1 or not all(size in COUNT for size in sizes):
+            raise ConfigError(
+                "hidden_layer_sizes: expected whole numbers of 1 or more, got "
+                f"{self.hidden_layer_sizes!r}"
+            )
+        return [int(size) for size in sizes]
 
     def _activations(self, layers: int) -> list[str]:
         names = per_layer("activation", self.activation, layers, str)

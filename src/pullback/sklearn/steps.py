@@ -22,10 +22,8 @@ from pullback.sklearn.solvers import Settings, Solver
 from pullback.transform.control.while_loop import while_loop
 from pullback.transform.reverse import value_and_grad
 
-CALL_BYTES = 4_000_000
-"""About how much data a call of machine code takes: it lasts a millisecond or more."""
-COMPILE_SECONDS = 0.15
-"""Training that NumPy does in this time, as far as can be told before, is not worth compiling."""
+COMPILE_SECONDS = 0.4
+"""Training that NumPy does in this time, by an estimate on the high side, is not compiled."""
 
 
 class Samples(NamedTuple):
