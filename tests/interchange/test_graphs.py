@@ -249,6 +249,15 @@ def test_a_python_scalar_stays_weak(tmp_path):
     assert loaded.arguments[1].aval.weak
 
 
+def test_parameters_that_are_numbers_of_numpy_become_plain_ones(tmp_path):
+    graph = pb.trace(
+        lambda x: OPS["sum"](x, axis=(np.int64(0),), keepdims=np.bool_(False)), np.ones(3)
+    )
+    loaded = again(graph, tmp_path)
+    assert type(loaded.nodes[1].params["axis"][0]) is int
+    assert loaded(np.ones(3)) == 3.0
+
+
 # what has no place in a file
 
 

@@ -302,13 +302,13 @@ def into_torch(torch, theirs, ours, saved, **options):
 def test_a_sequential_goes_back_into_pytorch(torch, saved):
     t = torch.nn
     theirs = t.Sequential(
-        t.Conv2d(1, 3, 3), t.BatchNorm2d(3), t.ReLU(), t.MaxPool2d(2), t.Flatten(),
+        t.Conv2d(1, 3, 3), t.BatchNorm2d(3), t.PReLU(), t.MaxPool2d(2), t.Flatten(), t.Dropout(),
         t.Linear(3 * 3 * 2, 4),
     )  # fmt: skip
     ours = nn.Sequential(
         [
-            nn.Conv2d.create(KEY, 1, 3, 3), nn.BatchNorm.create(3), nn.Activation("relu"),
-            nn.MaxPool2d(2), nn.Flatten(), nn.Linear.create(KEY, 18, 4),
+            nn.Conv2d.create(KEY, 1, 3, 3), nn.BatchNorm.create(3), nn.PReLU.create(),
+            nn.MaxPool2d(2), nn.Flatten(), nn.Dropout.create(KEY), nn.Linear.create(KEY, 18, 4),
         ]
     )  # fmt: skip
     x = images(2, 8, 6, 1)
@@ -384,6 +384,37 @@ def test_what_is_missing_too_many_or_of_another_shape_is_listed(rng):
         load_torch(two_layers(), {**good, "0.weight": np.zeros((2, 2), np.float32)})
     with pytest.raises(FormatError, match="no such file"):
         load_torch(two_layers(), "nowhere.safetensors")
+
+
+def test_the_weights_of_pullback_are_no_state_dict(tmp_path):
+    pb.interchange.save_weights(two_layers(), tmp_path / "w")
+    with pytest.raises(FormatError, match="expected a file of PyTorch, got one of pullback"):
+        load_torch(two_layers(), tmp_path / "w")
+
+
+class Head(nn.Module):
+    dense: nn.Linear
+
+    def __call__(self, x):
+        return self.dense(np.reshape(x, (x.shape[0], -1)))
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        [Head(nn.Linear(np.zeros((12, 5))))],
+        [nn.Flatten(), Head(nn.Linear(np.zeros((12, 5))))],
+        [nn.Reshape((12,)), nn.Linear(np.zeros((12, 5)))],
+        [nn.Flatten(), nn.LayerNorm.create(12, dtype=np.float64), nn.Linear(np.zeros((12, 5)))],
+        [nn.Flatten(), nn.Linear(np.zeros((10, 5)))],
+    ],
+    ids=["own flatten", "own layer", "reshape", "norm between", "other size"],
+)
+def test_an_order_that_is_not_known_is_asked_for(behind):
+    conv = nn.Conv2d(np.zeros((3, 3, 1, 3)), None)
+    model = nn.Sequential([conv, nn.Activation("relu"), *behind])
+    with pytest.raises(FormatError, match="flattened"):
+        load_torch(model, {})
 
 
 class Own(nn.Module):

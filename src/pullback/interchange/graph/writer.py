@@ -13,7 +13,7 @@ from pullback.core.op import OPS
 from pullback.core.tracer import Tracer
 from pullback.interchange.graph.reader import LONGEST_NAME, checked_aval
 from pullback.interchange.graph.structures import encode_structure
-from pullback.interchange.graph.values import encode, encode_aval
+from pullback.interchange.graph.values import decode, encode, encode_aval
 
 
 class Writer:
@@ -24,6 +24,7 @@ class Writer:
         self.constants: dict[str, Any] = {}
         self._classes = classes
         self._numbers: dict[Graph, int] = {}
+        self._originals: list[Graph] = []
         self._names: dict[int, str] = {}
 
     def add(self, graph: Graph) -> int:
@@ -39,6 +40,7 @@ class Writer:
                 "out_tree": encode_structure(graph.out_tree, self._classes),
             }
             self._numbers[graph] = len(self.graphs)
+            self._originals.append(graph)
             self.graphs.append(content)
         return self._numbers[graph]
 
@@ -61,7 +63,8 @@ class Writer:
         if node.op.name == "solve_ivp":
             given = {"problem": _with_graph(given["problem"], avals)}
         params = {key: encode(value, self.add) for key, value in given.items()}
-        checked_aval(node.op, avals, given)
+        read = {key: decode(value, self._originals) for key, value in params.items()}
+        checked_aval(node.op, avals, read)
         return {"op": node.op.name, "inputs": [place[i] for i in node.inputs], "params": params}
 
     def _constant(self, value: Any) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def load_torch(
     for ours, theirs in pairs:
         _check_dtypes(ours, theirs, where)
         arrays |= _arrays(ours, dict(theirs.tensors), channels.get(ours.name))
-    fitted: M = tensor_file.fitted(arrays, model, Path(where), strict=False)
+    fitted: M = tensor_file.fitted({**tensor_file.named(model), **arrays}, model, Path(where))
     return fitted
 
 
@@ -102,7 +102,10 @@ def save_torch(
 
 def _state_of(source: Any) -> Mapping[str, Any]:
     if not isinstance(source, Mapping):
-        return tensor_file.read_any(Path(source))[0]
+        tensors, metadata = tensor_file.read_any(Path(source))
+        if tensor_file.METADATA in metadata:
+            raise FormatError(f"{source}: expected a file of PyTorch, got one of pullback")
+        return tensors
     return {name: np.asarray(x) for name, x in source.items()}
 
 

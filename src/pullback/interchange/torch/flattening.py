@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pullback import nn
+from pullback.core import pytree
 from pullback.core.errors import FormatError
 from pullback.interchange.torch.trees import children_of
 
@@ -49,7 +50,11 @@ def by_channel(weight: Any, channels: int) -> Any:
 
 
 class _Walk:
-    """A way through the layers of Sequentials in the order in which they are called."""
+    """A way through the layers of Sequentials in the order in which they are called.
+
+    `_channels` are those of the image that comes in, `_flattened` those that it had before it
+    became a row; 0 where there is none.
+    """
 
     def __init__(self) -> None:
         self.found: dict[str, int] = {}
@@ -66,17 +71,31 @@ class _Walk:
         elif isinstance(tree, nn.Sequential | nn.Residual | list | tuple):
             for key, child in children_of(tree):
                 self.visit(child, f"{name}.{key}" if name else str(key))
-        elif _holds(tree, CONVOLUTIONS):
-            if _holds(tree, (nn.Linear,)):
-                raise FormatError(_question(name or "the model"))
-            self._channels = _UNKNOWN
+        else:
+            self._other(tree, name)
 
     def _linear(self, layer: Any, name: str) -> None:
-        channels, self._flattened = self._flattened, 0
-        if channels == _UNKNOWN or (channels and layer.weight.shape[0] % channels):
+        channels, features = self._flattened or self._channels, layer.weight.shape[0]
+        fits = features % channels == 0 if self._flattened else features == channels
+        if channels and not (fits and channels != _UNKNOWN):
             raise FormatError(_question(name))
-        if channels:
+        if self._flattened:
             self.found[name] = channels
+        self._channels = self._flattened = 0
+
+    def _other(self, tree: Any, name: str) -> None:
+        images, inside = _holds(tree, CONVOLUTIONS), _holds(tree, (nn.Linear,))
+        if inside and (images or self._channels or self._flattened):
+            raise FormatError(_question(name or "the model"))
+        sizes = set() if isinstance(tree, nn.Dropout) else set(map(np.size, pytree.leaves(tree)))
+        if self._flattened and not sizes <= {1, self._flattened}:
+            raise FormatError(
+                f"{name}: works on flattened images, whose order is another one in PyTorch; bring "
+                "its tensors, and those of the Linear layer behind, into the order of channels "
+                "last, and give flattened={}"
+            )
+        if images:
+            self._channels = _UNKNOWN
 
 
 def _question(name: str) -> str:

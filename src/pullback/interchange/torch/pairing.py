@@ -111,7 +111,7 @@ def _in_order(ours: list[Place], theirs: list[Place]) -> Pairs:
     if len({re.sub(r"\d+", "#", place.name) for place in theirs}) == 1:
         return list(zip(ours, theirs, strict=True))
     raise FormatError(
-        "several layers of the state_dict have the same shapes: say which is which with names="
+        "several layers have the same shapes: say which is which with names="
         + "{" + ", ".join(f"{a.name!r}: {b.name!r}" for a, b in zip(ours, theirs, strict=True))
         + "} in the right order"
     )  # fmt: skip
@@ -142,7 +142,7 @@ def _all(tree: Place) -> list[Place]:
 
 
 def _unmatched(ours: list[Place], theirs: list[Place]) -> str:
-    lines = ["the state_dict is of another architecture"]
+    lines = ["another architecture than that of the model"]
     for label, places in (("missing", ours), ("unexpected", theirs)):
         lines += [f"  {label}: {_text(place)}" for place in places[:_SHOWN]]
     return "\n".join(lines)

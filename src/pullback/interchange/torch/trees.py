@@ -94,6 +94,7 @@ def _places(tree: Any, name: str) -> list[Place]:
 
 
 def children_of(tree: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield what a module or a container holds, by the names that it has in paths."""
     if isinstance(tree, nn.Module):
         for item in fields(tree):  # type: ignore[arg-type]
             if not item.metadata.get("static"):
