@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
+from pullback.cli import tuning
+from pullback.cli.tuning import SCHEDULES
 from pullback.core.errors import CheckpointError, ConfigError
 from pullback.nn import ACTIVATIONS, convnet, mlp
 from pullback.numpy import random
-from pullback.optim import OPTIMIZERS, schedules
+from pullback.optim import OPTIMIZERS
 from pullback.optim.optimizer import Optimizer
 from pullback.train.files import write_atomically
 from pullback.train.image_folder import is_image_folder
 from pullback.train.sources import BUILT_IN, Source, load, load_images
 from pullback.train.stream import DEFAULT_WINDOW
-
-SCHEDULES: dict[str, Callable[[float, int], Any]] = {
-    "constant": lambda rate, steps: schedules.constant(rate),
-    "cosine": lambda rate, steps: schedules.cosine(rate, steps),
-    "step": lambda rate, steps: schedules.step_decay(rate, max(1, steps // 3)),
-    "warmup-cosine": lambda rate, steps: schedules.warmup(
-        max(1, steps // 20), schedules.cosine(rate, max(1, steps - steps // 20))
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +44,14 @@ class Config:
     tensorboard: bool = False
     image_size: int | None = None
     augment: list[str] = field(default_factory=list)
+    weight_decay: float | None = None
+    clip_norm: float | None = None
+    accumulate: int = 1
+    ema: float | None = None
+    patience: int | None = None
+    keep_best: bool = False
+    balanced: bool = False
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         _one_of("--task", self.task, ("auto", "regression", "classification"))
@@ -58,6 +59,7 @@ class Config:
         _one_of("--optimizer", self.optimizer, OPTIMIZERS)
         _one_of("--schedule", self.schedule, SCHEDULES)
         _check("--lr", self.lr, 0 < self.lr < inf, "a number above 0")
+        _check_tuning(self)
         _check("--l2", self.l2, 0 <= self.l2 < inf, "a number of 0 or more")
         _check("--batch-size", self.batch_size, self.batch_size >= 1, "1 or more")
         _check("--epochs", self.epochs, self.epochs >= 1, "1 or more")
@@ -92,10 +94,8 @@ class Config:
         return mlp(key, [*shape, *self.hidden, outputs], self.activation)
 
     def make_optimizer(self, samples: int) -> Optimizer:
-        """Return the optimizer with its schedule over all steps."""
-        steps = self.epochs * -(-samples // self.batch_size)
-        rate = SCHEDULES[self.schedule](self.lr, steps)
-        return OPTIMIZERS[self.optimizer](rate)
+        """Return the optimizer with its schedule over all updates."""
+        return tuning.make_optimizer(self, samples)
 
     def write(self, folder: Path, preprocessing: dict[str, Any]) -> None:
         """Write config.json into `folder`."""
@@ -159,6 +159,24 @@ def absolute(source: str) -> str:
     return str(Path(source).absolute())
 
 
+def _check_tuning(config: Config) -> None:
+    positive = {"--clip-norm": config.clip_norm, "--patience": config.patience}
+    for option, value in positive.items():
+        _check(option, value, value is None or 0 < value < inf, "a number above 0")
+    decay, ema = config.weight_decay, config.ema
+    _check("--weight-decay", decay, decay is None or 0 <= decay < inf, "a number of 0 or more")
+    _check("--ema", ema, ema is None or 0 <= ema < 1, "a decay of 0 or more, below 1")
+    _check("--accumulate", config.accumulate, config.accumulate >= 1, "1 or more")
+    _one_of("--precision", config.precision, ("float32", "bfloat16"))
+    if config.precision == "bfloat16" and not config.compiled:
+        raise ConfigError("--precision: bfloat16 products need machine code; drop --no-compile")
+    if decay is not None and not tuning.decays(config.optimizer):
+        able = ", ".join(filter(tuning.decays, OPTIMIZERS))
+        raise ConfigError(
+            f"--weight-decay: {config.optimizer} has none; take --optimizer {able}, or --l2"
+        )
+
+
 def _check_columns(names: list[str]) -> None:
     for name in names:
         if not name or names.count(name) > 1:
@@ -171,6 +189,6 @@ def _one_of(option: str, value: str, allowed: Any) -> None:
         raise ConfigError(f"{option}: expected one of {', '.join(allowed)}, got {value!r}")
 
 
-def _check(option: str, value: float, holds: bool, expected: str) -> None:
+def _check(option: str, value: float | None, holds: bool, expected: str) -> None:
     if not holds:
         raise ConfigError(f"{option}: expected {expected}, got {value}")

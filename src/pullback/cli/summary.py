@@ -39,7 +39,7 @@ def rows(
     label, form = (
         ("accuracy", "{:.2%}") if preprocessing.task == "classification" else ("R²", "{:.3f}")
     )
-    last = form.format(history[-1][key])
+    last = form.format(trainer.evaluate(data.validation)[key.removeprefix("validation_")])
     when = f"best {form.format(best[key])} in epoch {int(best['epoch'])}"
     found.append((label, f"{last} on held-out rows ({when})"))
     if isinstance(preprocessing, TablePreprocessor) and preprocessing.task == "regression":

@@ -13,6 +13,7 @@ from pullback.core.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from pullback.cli.config import Config
+    from pullback.train import Source
 
 DEFAULT_EPOCHS = {"mnist": 10, "houses": 20}
 DEFAULT_BATCH_SIZE = {"mnist": 64}
@@ -36,10 +37,19 @@ def train(
         typer.Option(help="Widths of the hidden layers (default: 64,32; for images 16,32)."),
     ] = None,
     activation: Annotated[str, typer.Option(help="relu, tanh, sigmoid, gelu, ...")] = "relu",
-    optimizer: Annotated[str, typer.Option(help="adam, sgd, momentum, ...")] = "adam",
+    optimizer: Annotated[
+        str, typer.Option(help="adam, adamw, lion, lamb, sgd, momentum, ...")
+    ] = "adam",
     lr: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
+    find_lr: Annotated[
+        bool, typer.Option("--find-lr", help="Only try learning rates: a suggestion and lr.png.")
+    ] = False,
     schedule: Annotated[
-        str, typer.Option(help="constant, cosine, step or warmup-cosine")
+        str,
+        typer.Option(
+            help="constant, cosine, linear, step, warmup-cosine, one-cycle, or plateau: halved "
+            "after 5 epochs without a better validation loss"
+        ),
     ] = "constant",
     batch_size: Annotated[
         int | None, typer.Option(help="Samples per step (default: 32; mnist 64).")
@@ -47,7 +57,36 @@ def train(
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the data (default: 30; mnist 10; houses 20).")
     ] = None,
-    l2: Annotated[float, typer.Option(help="Weight decay: l2/2 times the squared weights.")] = 0.0,
+    l2: Annotated[
+        float, typer.Option(help="Penalty in the loss: l2/2 times the squared weights.")
+    ] = 0.0,
+    weight_decay: Annotated[
+        float | None, typer.Option(help="Decay of the weights, not of biases: adamw, lion, lamb.")
+    ] = None,
+    clip_norm: Annotated[
+        float | None, typer.Option(help="Largest norm of the gradient; it is scaled down to that.")
+    ] = None,
+    accumulate: Annotated[
+        int, typer.Option(help="Update once in so many batches, by their mean gradient.")
+    ] = 1,
+    ema: Annotated[
+        float | None, typer.Option(help="Predict with a moving average of the weights: 0.999.")
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            help="Stop after so many epochs without a better validation loss; keep the best model."
+        ),
+    ] = None,
+    keep_best: Annotated[
+        bool, typer.Option("--keep-best", help="Keep the model of the best epoch, not the last.")
+    ] = False,
+    balanced: Annotated[
+        bool, typer.Option("--balanced", help="Let rare classes count as much as frequent ones.")
+    ] = False,
+    precision: Annotated[
+        str, typer.Option(help="Of matrix products: float32 or bfloat16.")
+    ] = "float32",
     validation: Annotated[float, typer.Option(help="Share of rows held out.")] = 0.2,
     window: Annotated[
         str | None,
@@ -107,7 +146,18 @@ def train(
         image_size=image_size,
         augment=configs.parse_columns(augment) or [],
         compiled=compiled,
+        weight_decay=weight_decay,
+        clip_norm=clip_norm,
+        accumulate=accumulate,
+        ema=ema,
+        patience=patience,
+        keep_best=keep_best,
+        balanced=balanced,
+        precision=precision,  # type: ignore[arg-type]
     )
+    if find_lr:
+        _find_rate(config, out or Path())
+        return
     folder = out or _free_folder(source)
     for name in ("checkpoint.safetensors", "config.json", "layers.json"):
         if (folder / name).exists():
@@ -123,6 +173,7 @@ def _resume(folder: Path, given: set[str], source: str, epochs: int | None) -> N
     import dataclasses
 
     from pullback.cli import config as configs
+    from pullback.cli import tuning
     from pullback.train import checkpoint, run
 
     surplus = sorted(given - {"source", "epochs"})
@@ -138,7 +189,7 @@ def _resume(folder: Path, given: set[str], source: str, epochs: int | None) -> N
     # a kill before the first checkpoint leaves config.json alone: then begin at the beginning
     begun = any((folder / name).exists() for name in run.FILES)
     if epochs is not None and epochs != config.epochs:
-        if config.schedule != "constant":
+        if config.schedule not in tuning.ENDLESS:
             raise ConfigError(
                 f"--epochs: the schedule {config.schedule!r} of {folder} was made for "
                 f"{config.epochs} epochs; leave --epochs out"
@@ -160,10 +211,24 @@ def _free_folder(source: str) -> Path:
     return folder
 
 
+def _find_rate(config: Config, folder: Path) -> None:
+    from pullback.cli import tuning
+
+    data = config.load()
+    train = tuning.weigh(config, data.train)
+    model = config.make_model(data.preprocessing.input_shape, data.preprocessing.outputs)
+    typer.echo(tuning.find_rate(config, model, _loss(data), train, folder))
+
+
+def _loss(data: Source) -> str:
+    classify = data.preprocessing.task == "classification"
+    return "softmax_cross_entropy" if classify else "mean_squared_error"
+
+
 def _run(config: Config, folder: Path, resuming: bool) -> None:
     from rich.console import Console
 
-    from pullback.cli import summary
+    from pullback.cli import summary, tuning
     from pullback.cli.progress import ProgressDisplay
     from pullback.explain import LayerRecorder
     from pullback.train import TensorBoard, Trainer
@@ -172,15 +237,16 @@ def _run(config: Config, folder: Path, resuming: bool) -> None:
     console = Console(highlight=False, markup=False)
     data = config.load()
     preprocessing = data.preprocessing
-    classify = preprocessing.task == "classification"
-    metric = "accuracy" if classify else "r2"
+    metric = "accuracy" if preprocessing.task == "classification" else "r2"
+    train = tuning.weigh(config, data.train)
     trainer = Trainer(
         config.make_model(preprocessing.input_shape, preprocessing.outputs),
-        "softmax_cross_entropy" if classify else "mean_squared_error",
+        _loss(data),
         config.make_optimizer(len(data.train)),
         metric=metric,
         l2=config.l2,
         compiled=config.compiled,
+        matmul_precision=config.precision,
     )
 
     class WriteConfig(Callback):
@@ -195,12 +261,12 @@ def _run(config: Config, folder: Path, resuming: bool) -> None:
     started = time.perf_counter()
     try:
         trainer.fit(
-            data.train,
+            train,
             data.validation,
             epochs=config.epochs,
             batch_size=config.batch_size,
             seed=config.seed,
-            callbacks=[WriteConfig(), layers, display, *logs],
+            callbacks=[WriteConfig(), layers, display, *logs, *tuning.callbacks(config)],
             out=folder,
             resume=resuming,
         )
@@ -214,6 +280,8 @@ def _run(config: Config, folder: Path, resuming: bool) -> None:
     console.print()
     for label, text in summary.rows(trainer, config, data, name, folder, took):
         console.print(f"{label:<10}  {text}", soft_wrap=True)
+    if trainer.stopped is not None:
+        console.print(f"{'stopped':<10}  {trainer.stopped}", soft_wrap=True)
     for warning in layers.warnings:
         console.print(f"{'warning':<10}  {warning}", style="yellow", soft_wrap=True)
 
