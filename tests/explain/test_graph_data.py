@@ -129,3 +129,10 @@ def test_a_gradient_is_a_function_like_any_other():
     for gradient in (pb.grad(loss), pb.grad(pb.trace(loss, W, X))):
         (result,) = [node for node in nodes_of(gradient, W, X) if node["result"]]
         assert result["aval"] == "3×2 float64"
+
+
+def test_arguments_that_nothing_uses_are_left_out():
+    labels = [
+        node["label"] for node in nodes_of(lambda x, unused, same: (np.sin(x), same), X, X, X)
+    ]
+    assert labels == ["x", "same", "sin"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ def rows(
         *found,
         ("model", str(folder / "model.safetensors")),
         ("picture", str(folder / "curves.png")),
+        ("report", f"pullback report {shlex.quote(str(folder))} makes a page of it"),
     ]
 
 

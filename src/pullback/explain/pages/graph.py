@@ -22,9 +22,10 @@ Data = dict[str, Any]
 def graph_data(graph: Graph, calls: Sequence[Call], table: GradientTable | None = None) -> Data:
     """Return the nodes of `graph` and the calls that made them as JSON types.
 
-    Numbers among the constants are no nodes: they stand in the expressions.
+    Numbers among the constants are no nodes: they stand in the expressions. Arguments that nothing
+    uses, such as the keys of dropout in evaluation, are left out.
     """
-    drawn = [n for n in graph.nodes if not (n.is_constant and np.ndim(n.value) == 0)]
+    drawn = [node for node in graph.nodes if _is_drawn(graph, node)]
     number = {node: k for k, node in enumerate(drawn)}
     scopes = _scopes(graph, drawn, calls)
     used = [call for call in calls if any(call in _around(scopes[n]) for n in drawn)]
@@ -60,6 +61,12 @@ def graph_data(graph: Graph, calls: Sequence[Call], table: GradientTable | None 
             for call, parent in zip(used, parents, strict=True)
         ],
     }
+
+
+def _is_drawn(graph: Graph, node: Node) -> bool:
+    if node.is_constant and np.ndim(node.value) == 0:
+        return False
+    return node.op is not None or bool(graph.consumers(node)) or node in graph.results
 
 
 def _scopes(
