@@ -329,10 +329,6 @@ def test_lenet_goes_back_by_names(torch, saved):
 # without PyTorch: what is ambiguous, and what does not fit
 
 
-def state(rng, **shapes):
-    return {name: rng.normal(size=shape) for name, shape in shapes.items()}
-
-
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
