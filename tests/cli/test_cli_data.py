@@ -32,9 +32,22 @@ def test_a_folder_of_images_is_learned_and_predicted(tmp_path):
         path = tmp_path / "d" / ("dark", "light")[i % 2] / f"{i}.png"
         path.parent.mkdir(exist_ok=True, parents=True)
         image.fromarray(np.full((12, 12), 40 + 150 * (i % 2) + i, np.uint8)).save(path)
-    options = ["--epochs", "20", "--lr", "0.01", "--image-size", "8", "--augment", "flip,crop"]
+    options = [
+        "--metric",
+        "log_loss",
+        "--epochs",
+        "20",
+        "--lr",
+        "0.01",
+        "--image-size",
+        "8",
+        "--augment",
+        "flip,crop",
+    ]
     said = pullback("train", "d", *options, "--out", "run", cwd=tmp_path)
     assert "8x8x1 - 16 - 32 - 2" in said
+    assert "log_loss    0." in said
+    assert (tmp_path / "run" / "metrics.csv").read_text().count("validation_log_loss") == 1
     pullback("predict", "run", "d", cwd=tmp_path)
     found = pd.read_csv(tmp_path / "run" / "predictions.csv")
     assert len(found) == 40
@@ -46,6 +59,7 @@ def test_a_folder_of_images_is_learned_and_predicted(tmp_path):
     ("args", "message"),
     [
         (["houses", "--window", "100"], "houses fits into memory"),
+        (["houses", "--metric", "f2"], "metric: expected one of accuracy, r2"),
         (["houses", "--augment", "flip"], "--augment: houses is not a folder"),
         (["empty", "--target", "y"], "empty: expected tables"),
         (["t.parquet", "--target", "y", "--window", "some"], "window: expected rows"),

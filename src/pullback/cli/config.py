@@ -52,6 +52,7 @@ class Config:
     keep_best: bool = False
     balanced: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
+    metric: str | None = None
 
     def __post_init__(self) -> None:
         _one_of("--task", self.task, ("auto", "regression", "classification"))
@@ -85,6 +86,10 @@ class Config:
         return load_images(
             self.source, self.seed, self.validation, window, self.image_size, augment=self.augment
         )
+
+    def metric_of(self, task: str) -> str:
+        """Return the name of the metric of the run, the usual one of `task` if none was chosen."""
+        return self.metric or ("accuracy" if task == "classification" else "r2")
 
     def make_model(self, shape: Sequence[int], outputs: int) -> Any:
         """Return the untrained network for inputs of `shape`: a convolutional one for images."""

@@ -11,6 +11,8 @@ from pullback.core import pytree
 from pullback.train import Source, TablePreprocessor, Trainer
 from pullback.train.metrics import mae, rmse
 
+FORMS = {"accuracy": ("accuracy", "{:.2%}"), "r2": ("R²", "{:.3f}")}
+
 
 def describe(data: Source, name: str) -> str:
     """Return what is learned from what, in a line."""
@@ -36,11 +38,11 @@ def rows(
         ("training", f"{len(history)} epochs; {took}"),
     ]
     key = f"validation_{trainer.metric_name}"
-    best = max(history, key=lambda row: row[key])
-    label, form = (
-        ("accuracy", "{:.2%}") if preprocessing.task == "classification" else ("R²", "{:.3f}")
-    )
-    last = form.format(trainer.evaluate(data.validation)[key.removeprefix("validation_")])
+    higher = trainer.metric is None or trainer.metric.higher_is_better
+    best = (max if higher else min)(history, key=lambda row: row[key])
+    metric = str(trainer.metric_name)
+    label, form = FORMS.get(metric, (metric, "{:.4g}"))
+    last = form.format(trainer.evaluate(data.validation)[metric])
     when = f"best {form.format(best[key])} in epoch {int(best['epoch'])}"
     found.append((label, f"{last} on held-out rows ({when})"))
     if isinstance(preprocessing, TablePreprocessor) and preprocessing.task == "regression":

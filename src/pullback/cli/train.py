@@ -88,6 +88,13 @@ def train(
         str, typer.Option(help="Of matrix products: float32 or bfloat16.")
     ] = "float32",
     validation: Annotated[float, typer.Option(help="Share of rows held out.")] = 0.2,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="accuracy, f1_macro, roc_auc, r2, mae, ... of scikit-learn (default: accuracy, or "
+            "r2); numbers are in standard deviations of the target."
+        ),
+    ] = None,
     window: Annotated[
         str | None,
         typer.Option(
@@ -143,6 +150,7 @@ def train(
         validation=validation,
         window=window,
         tensorboard=tensorboard,
+        metric=metric,
         image_size=image_size,
         augment=configs.parse_columns(augment) or [],
         compiled=compiled,
@@ -237,7 +245,7 @@ def _run(config: Config, folder: Path, resuming: bool) -> None:
     console = Console(highlight=False, markup=False)
     data = config.load()
     preprocessing = data.preprocessing
-    metric = "accuracy" if preprocessing.task == "classification" else "r2"
+    metric = config.metric_of(preprocessing.task)
     train = tuning.weigh(config, data.train)
     trainer = Trainer(
         config.make_model(preprocessing.input_shape, preprocessing.outputs),
