@@ -66,3 +66,16 @@ def test_bad_options_are_named():
         find_learning_rate(
             model(), "mean_squared_error", LINEAR, optim.sgd, lowest=1e20, highest=1e30
         )
+
+
+def test_streams_are_tried_window_by_window(tmp_path):
+    pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    rows = [f"{a:.4f},{b:.4f},{3 * a - b:.4f}" for a, b in RNG.normal(size=(300, 2))]
+    (tmp_path / "t.csv").write_text("a,b,y\n" + "\n".join(rows) + "\n")
+    source = pb.train.load(str(tmp_path / "t.csv"), ["y"], window="50")
+    assert isinstance(source.train, pb.train.Stream)
+    start = pb.nn.Linear.create(pb.random.key(0), source.preprocessing.width, 1)
+    found = find_learning_rate(start, "mean_squared_error", source.train, optim.sgd, steps=60)
+    assert 1e-3 < found.suggestion < 1
+    assert len(found.rates) <= 60

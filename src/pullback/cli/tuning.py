@@ -78,7 +78,11 @@ def weigh(config: Config, data: Dataset | Stream) -> Dataset | Stream:
         return data
     if data.classes is None:
         raise ConfigError("--balanced: expected a classification, got numbers to predict")
-    return _in_memory(data, "--balanced").class_weighted()
+    from pullback.train import Dataset
+
+    if not isinstance(data, Dataset):
+        raise ConfigError("--balanced: expected data in memory, got a stream; leave --window out")
+    return data.class_weighted()
 
 
 def find_rate(config: Config, model: Any, loss: str, data: Dataset | Stream, folder: Path) -> str:
@@ -88,7 +92,7 @@ def find_rate(config: Config, model: Any, loss: str, data: Dataset | Stream, fol
     found = find_learning_rate(
         model,
         loss,
-        _in_memory(data, "--find-lr"),
+        data,
         lambda rate: _of_rate(config, rate),
         batch_size=config.batch_size,
         seed=config.seed,
@@ -97,11 +101,3 @@ def find_rate(config: Config, model: Any, loss: str, data: Dataset | Stream, fol
     folder.mkdir(parents=True, exist_ok=True)
     found.draw(folder / "lr.png")
     return f"try --lr {found.suggestion:.2g}; the curve is in {folder / 'lr.png'}"
-
-
-def _in_memory(data: Dataset | Stream, option: str) -> Dataset:
-    from pullback.train import Dataset
-
-    if not isinstance(data, Dataset):
-        raise ConfigError(f"{option}: expected data in memory; leave --window out, or {option}")
-    return data

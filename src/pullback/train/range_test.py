@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from pullback.train.files import write_atomically
 from pullback.train.misfits import Loss, check_fit, find_loss
 from pullback.train.step import make_step
 from pullback.train.steps import Steps
+from pullback.train.stream import Stream
 
 SMOOTHING = 0.9
 DIVERGED = 4.0
@@ -67,7 +69,7 @@ class RangeTest:
 def find_learning_rate(
     model: Any,
     loss: str | Loss,
-    data: Dataset,
+    data: Dataset | Stream,
     optimizer: Callable[[LearningRate], Optimizer] = adam,
     *,
     lowest: float = 1e-7,
@@ -107,21 +109,21 @@ def find_learning_rate(
     runs = Steps(make_step(find_loss(loss), chosen, l2), compiled=True)
     state = chosen.init(partition(model)[0])
     losses: list[float] = []
-    order = _orders(len(data), steps * batch_size, seed)
-    for stretch in runs.epoch(model, state, data, order, batch_size):
-        losses += map(float, stretch.losses)
+    for window, order in _windows(data, seed, batch_size):
+        left = batch_size * (steps - len(losses))
+        for stretch in runs.epoch(model, state, window, order[:left], batch_size):
+            model, state, *_ = stretch
+            losses += map(float, stretch.losses)
         smoothed = _smoothed(losses)
-        if not smoothed[-1] < DIVERGED * np.min(smoothed):
+        if len(losses) == steps or not smoothed[-1] < DIVERGED * np.min(smoothed):
             break
     return _suggest(np.array([float(rate_at(i)) for i in range(len(losses))]), np.array(losses))
 
 
-def _orders(samples: int, count: int, seed: int) -> Any:
-    """Return `count` row numbers: the rows in one order after another."""
-    key = random.key(seed)
-    epochs = range(-(-count // samples))
-    orders = [random.permutation(random.fold_in(key, epoch), samples) for epoch in epochs]
-    return np.concatenate(orders)[:count]
+def _windows(data: Dataset | Stream, seed: int, batch_size: int) -> Iterator[tuple[Dataset, Any]]:
+    """Yield windows and the orders of their rows, epoch after epoch, without end."""
+    for epoch in itertools.count():
+        yield from data.windows(random.fold_in(random.key(seed), epoch), batch_size)
 
 
 def _smoothed(losses: list[float]) -> Any:
