@@ -1,6 +1,7 @@
 """Models and functions as ONNX: equal to 1e-5 in onnxruntime, for any batch size."""
 
 import functools
+import sys
 
 import numpy as np
 import pytest
@@ -307,3 +308,9 @@ def test_no_length_is_taken_for_a_linear_one_by_chance(function, path):
 def test_options_are_validated(option, value, path):
     with pytest.raises(ConfigError, match=option):
         export_onnx(nn.mlp(KEY, [3, 1]), floats(2, 3), path=path, **{option: value})
+
+
+def test_without_the_package_an_error_says_what_to_install(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ConfigError, match=r'pip install "pullback\[onnx\]"'):
+        export_onnx(nn.mlp(KEY, [3, 1]), floats(2, 3), path=path)

@@ -78,6 +78,8 @@ def _conv_kernel(w: Writer, entry: Entry, x: Value, y: Value) -> Any:
     The strides of the one are the dilation of the other.
     """
     ndim, params = len(entry.shape), entry.params
+    if entry.inputs[0].shape[0] == 0:  # no channels: some runtimes leave the memory as it was
+        return w.constant(np.zeros(entry.shape, entry.dtype))
     groups, spatial = params["groups"], range(1, ndim - 1)
     window = _window(params)
     window["strides"], window["dilations"] = window["dilations"], window["strides"]
@@ -110,17 +112,22 @@ def _depthwise_ones(w: Writer, entry: Entry, dtype: Any) -> Any:
 
 
 def _window_sum(w: Writer, entry: Entry, x: Value) -> Any:
-    """The mean of each window, padding included, times its size; a convolution if dilated."""
+    """The mean of each window times its size; a convolution if dilated.
+
+    The padding is a node of its own, since runtimes differ in whether it counts for the mean.
+    """
     ndim, params = len(entry.shape), entry.params
     window, size = _window(params), list(params["size"])
     images = _channels_first(w, x, ndim)
-    if all(d == 1 for d in params["dilation"]):
-        del window["dilations"]
-        mean = w.AveragePool(images, kernel_shape=size, count_include_pad=1, **window)
-        return _channels_last(w, w.Mul(mean, math.prod(size)), ndim)
-    ones = _depthwise_ones(w, entry, x.dtype)
-    y = w.Conv(images, ones, kernel_shape=size, group=entry.shape[-1], **window)
-    return _channels_last(w, y, ndim)
+    if any(d != 1 for d in params["dilation"]):
+        ones = _depthwise_ones(w, entry, x.dtype)
+        y = w.Conv(images, ones, kernel_shape=size, group=entry.shape[-1], **window)
+        return _channels_last(w, y, ndim)
+    if any(window["pads"]):
+        before, after = zip(*params["padding"], strict=True)
+        images = w.Pad(images, [0, 0, *before, 0, 0, *after], 0.0)
+    mean = w.AveragePool(images, kernel_shape=size, strides=window["strides"])
+    return _channels_last(w, w.Mul(mean, math.prod(size)), ndim)
 
 
 def _window_spread(w: Writer, entry: Entry, y: Value) -> Any:
