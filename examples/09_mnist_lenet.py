@@ -73,7 +73,7 @@ def draw(path: str, history: list, images, labels, logits) -> None:
     plt.close(figure)
 
 
-def main(picture: str | None = None, samples: int = 60_000, epochs: int = 8) -> dict[str, float]:
+def main(picture: str | None = None, samples: int = 60_000, epochs: int = 6) -> dict[str, float]:
     """Train on the first `samples` digits, print the accuracy on the test digits and the time."""
     try:
         digits = pb.train.load("mnist")
