@@ -142,6 +142,22 @@ def test_one_window_that_holds_all_trains_as_in_memory():
     assert trainer.history[-1]["train_loss"] < trainer.history[0]["train_loss"]
 
 
+def test_a_stream_that_miscounts_its_rows_is_refused():
+    class Short(Stream):
+        rows, window, classes = 50, 20, None
+
+        def pieces(self, key=None):
+            yield Dataset(np.ones((30, 2)), np.ones((30, 1)))
+
+        def fingerprint(self):
+            return "short"
+
+    with pytest.raises(DataError, match="pieces: expected 50 rows in all, got 30"):
+        list(Short().windows(random.key(0), 10))
+    with pytest.raises(DataError, match="expected 50 rows"):
+        list(Short().parts())
+
+
 def test_a_stream_resumes_bitwise_and_only_with_its_own_rows(tmp_path):
     source = load(str(write(tmp_path, frame(), "parquet")), ["y"], window=200)
 

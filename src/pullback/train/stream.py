@@ -61,13 +61,21 @@ class Stream(ABC):
         `order` leaves out the rows that the one before left there.
         """
         size = max(1, self.window // batch_size) * batch_size
-        for n, (window, count) in enumerate(_filled(self.pieces(key), min(size, self.rows))):
+        for n, (window, count) in enumerate(_filled(self._counted(key), min(size, self.rows))):
             yield window, random.permutation(random.fold_in(key, n), count)
 
     def parts(self) -> Iterator[Dataset]:
         """Yield all rows in their own order, in parts of equal size but the last."""
-        for part, count in _filled(self.pieces(), min(PART_ROWS, self.rows)):
+        for part, count in _filled(self._counted(), min(PART_ROWS, self.rows)):
             yield Dataset(part.inputs[:count], part.targets[:count], self.classes)
+
+    def _counted(self, key: random.Key | None = None) -> Iterator[Dataset]:
+        found = 0
+        for piece in self.pieces(key):
+            found += len(piece)
+            yield piece
+        if found != self.rows:
+            raise DataError(f"pieces: expected {self.rows} rows in all, got {found}")
 
 
 def window_rows(window: int | str, row_bytes: int) -> int:
