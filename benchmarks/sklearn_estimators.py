@@ -49,11 +49,11 @@ CASES = [
     Case("digits", "float64", 100, extra=FAST),
     Case("digits", "float32", 100),
     Case("digits", "float64", 30, {"batch_size": 32}),
-    Case("mnist", "float64", 3),
-    Case("mnist", "float64", 3, extra={"dtype": "float32"}),
-    Case("mnist", "float64", 3, extra=FAST),
-    Case("mnist", "float32", 3),
-    Case("mnist", "float64", 1, {"batch_size": 32}, {"dtype": "float32"}),
+    Case("mnist", "float64", 10),
+    Case("mnist", "float64", 10, extra={"dtype": "float32"}),
+    Case("mnist", "float64", 10, extra=FAST),
+    Case("mnist", "float32", 10),
+    Case("mnist", "float64", 3, {"batch_size": 32}, {"dtype": "float32"}),
 ]
 
 
