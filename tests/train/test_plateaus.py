@@ -99,6 +99,20 @@ def test_a_resumed_run_stops_and_chooses_as_one_never_interrupted(tmp_path):
     assert same(again.model, straight.model)
 
 
+def test_training_on_goes_on_with_the_best_so_far():
+    trainer, best = make(), BestModel()
+    fit(trainer, [best], epochs=15)
+    values = [row["validation_loss"] for row in fit(trainer, [best], epochs=25)]
+    assert best.epoch == values.index(min(values)) + 1
+    assert trainer.evaluate(moons(seed=1))["loss"] == min(values)
+    other = make()
+    fit(other, [], epochs=15)
+    fit(other, [best], epochs=25)  # it knows nothing of the epochs before, nor of the other model
+    assert best.epoch > 15
+    values = [row["validation_loss"] for row in other.history[15:]]
+    assert other.evaluate(moons(seed=1))["loss"] == min(values)
+
+
 def test_a_kill_before_the_best_model_was_written_loses_nothing(tmp_path):
     class Kill(Callback):
         def on_epoch_end(self, trainer, row):

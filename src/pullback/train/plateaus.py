@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pullback.core.errors import CheckpointError, ConfigError
@@ -72,6 +73,7 @@ class BestModel(Callback):
         if not 0 <= min_delta < math.inf:
             raise ConfigError(f"min_delta: expected a finite number of 0 or more, got {min_delta}")
         self.monitor, self.mode, self.min_delta = monitor, mode, min_delta
+        self._trainer: Trainer | None = None
         self._kept: tuple[int, Any, Any] | None = None
 
     @property
@@ -88,12 +90,16 @@ class BestModel(Callback):
         self._watch = watch_of(trainer, self.monitor, self.mode, self.min_delta)
         for row in trainer.history:
             self._watch.improves(row)
-        if not trainer.history:
-            self._kept = None
+        if trainer is not self._trainer or not trainer.history:
+            self._trainer, self._kept = trainer, None
+        if self.epoch == self._watch.epoch:
+            return
+        if trainer.folder is None:  # the epochs so far were trained without this callback
+            self._watch = watch_of(trainer, self.monitor, self.mode, self.min_delta)
         elif self._watch.epoch == len(trainer.history):
             self._keep(trainer)  # a kill may have come between the checkpoint and the best model
-        elif self.epoch != self._watch.epoch:
-            self._load(trainer)
+        else:
+            self._load(trainer, trainer.folder / run.BEST)
 
     def on_epoch_end(self, trainer: Trainer, row: Row) -> None:
         if self._watch.improves(row):
@@ -109,11 +115,7 @@ class BestModel(Callback):
             trees = {"model": trainer.model, "state": trainer.state}
             checkpoint.save(trainer.folder / run.BEST, trees, {"epoch": self._watch.epoch})
 
-    def _load(self, trainer: Trainer) -> None:
-        if trainer.folder is None:  # the earlier epochs were trained without this callback
-            self._watch = watch_of(trainer, self.monitor, self.mode, self.min_delta)
-            return
-        path = trainer.folder / run.BEST
+    def _load(self, trainer: Trainer, path: Path) -> None:
         trees, info = checkpoint.load(path, {"model": trainer.model, "state": trainer.state})
         if info.get("epoch") != self._watch.epoch:
             raise CheckpointError(

@@ -54,8 +54,9 @@ class RangeTest:
         axis.plot(self.rates, self.smoothed, color=BLUE, label="smoothed")
         axis.axvline(self.suggestion, color=ORANGE, label=f"suggestion {self.suggestion:.2g}")
         axis.set_xscale("log")
-        low, high = self.losses.min(), self.smoothed[0]
-        axis.set_ylim(low - 0.1 * (high - low), high + 0.5 * (high - low))
+        before = self.smoothed[: np.argmin(self.smoothed) + 1]  # what diverges would hide the rest
+        low, high = self.losses.min(), before.max()
+        axis.set_ylim(low - 0.1 * (high - low), high + 0.3 * (high - low))
         axis.set_xlabel("learning rate")
         axis.set_title("loss", fontsize=11)
         axis.grid(alpha=0.3)
