@@ -95,7 +95,7 @@ def test_any_part_replaced_is_refused_or_makes_a_sound_graph(function, tmp_path)
     record, constants = written(function, path)
     rng, refused = np.random.default_rng(0), 0
     parts = [p for p in places(record) if p]
-    for k in range(270):
+    for k in range(162):
         place, wrong = parts[rng.integers(len(parts))], WRONG[k % len(WRONG)]
         rewrite(path, put(record, place, wrong), constants)
         try:
@@ -104,7 +104,7 @@ def test_any_part_replaced_is_refused_or_makes_a_sound_graph(function, tmp_path)
             refused += str(error).startswith(str(path))
         else:
             run(graph)
-    assert refused > 180
+    assert refused > 110
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -113,7 +113,7 @@ def test_any_part_taken_away_is_refused_or_makes_a_sound_graph(function, tmp_pat
     path = tmp_path / "graph"
     record, constants = written(function, path)
     rng, parts = np.random.default_rng(0), [p for p in places(record) if p]
-    for _ in range(100):
+    for _ in range(60):
         *outer, key = parts[rng.integers(len(parts))]
         changed = copy.deepcopy(record)
         inner = changed
@@ -170,7 +170,7 @@ def test_damaged_files_are_refused_at_every_length(tmp_path):
         with pytest.raises(FormatError):
             load_graph(path)
     rng = np.random.default_rng(0)
-    for _ in range(150):
+    for _ in range(90):
         place = int(rng.integers(len(content)))
         flipped = bytes([content[place] ^ (1 << int(rng.integers(8)))])
         path.write_bytes(content[:place] + flipped + content[place + 1 :])
