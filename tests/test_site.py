@@ -103,8 +103,8 @@ def test_docstrings_become_markdown():
     spec = importlib.util.spec_from_file_location("docstrings", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    text = "Return x, see docs/memory.md.\nRaises E.\n\n>>> f(1)\n1\n\n>>> f(2)\n2\n"
+    text = "Return x, see docs/memory.md.\nRaises E for\n- x.\n\n>>> f(1)\n1\n\n>>> f(2)\n2\n"
     assert module.to_markdown(text) == (
-        "Return x, see [memory](../memory.md).\n\nRaises E.\n\n"
+        "Return x, see [memory](../memory.md).\n\nRaises E for\n\n- x.\n\n"
         "```pycon\n>>> f(1)\n1\n```\n\n```pycon\n>>> f(2)\n2\n```"
     )

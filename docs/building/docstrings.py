@@ -9,7 +9,7 @@ import griffe
 
 DOCTEST = re.compile(r"^>>> .*?(?=\n\s*\n|\Z)", re.DOTALL | re.MULTILINE)
 PAGE = re.compile(r"docs/(\w+)\.md")
-PARAGRAPH = re.compile(r"(?<!\n)\n(?=(?:Raises|Source:|Sources:) ?)")
+PARAGRAPH = re.compile(r"(?<!\n)\n(?=(?:Raises |Sources?:|- ))")
 
 
 def to_markdown(text: str) -> str:
