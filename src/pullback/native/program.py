@@ -20,6 +20,7 @@ from pullback.native.functions import define_used
 from pullback.native.loops import Buffer
 from pullback.native.lower import Lowered, lower
 from pullback.native.prepare import prepare
+from pullback.native.rooms import keeps, room
 from pullback.native.steps import Python
 
 
@@ -48,7 +49,8 @@ class NativeProgram:
             (node, b) for node, b in zip(graph.results, self.results, strict=True)
             if b.kind == "result"
         ]  # fmt: skip
-        self.made = [(node.shape, node.dtype) for node, _ in own]
+        made = [(node.shape, node.dtype) for node, _ in own]
+        self.made = [(room if keeps(*each) else np.empty, *each) for each in made]
         self.slots = self._number_slots([b for _, b in own])
         self.donated = [k for k, b in enumerate(self.lowered.arguments) if b in self.results]
         self.constants = {
@@ -118,7 +120,7 @@ class NativeProgram:
                 assembly.function(segments[-1], list(steps), self.plan)
         signature = [node.aval for node in self.graph.arguments]
         arguments = len(signature)
-        signature += [Aval(shape, dtype) for shape, dtype in self.made]
+        signature += [Aval(shape, dtype) for _, shape, dtype in self.made]
         binding.write(module, "bind", signature, FIRST, self._slot_of, arguments, self.donated)
         define_used(module)
         module.declarations["attributes"] = (
@@ -159,7 +161,7 @@ class _Frame:
     def run(self, leaves: tuple[Any, ...], converted: bool) -> list[Any] | None:
         """Run the program; None where an array does not fit exactly and shall not be converted."""
         program = self.program
-        made = tuple([np.empty(shape, dtype) for shape, dtype in program.made])
+        made = tuple([make(shape, dtype) for make, shape, dtype in program.made])
         arrays = leaves + made
         misfit = program.bind is None or program.bind(arrays, self.pointer)
         if misfit:
