@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
+
+import numpy as np
 
 from pullback.native import blas, team
 from pullback.native.code import Code, Module
@@ -13,17 +15,27 @@ from pullback.native.emit import COUNT, has_gathers, operands
 from pullback.native.kernel_writer import KernelWriter
 from pullback.native.loops import Buffer, Kernel
 from pullback.native.memory import Plan
-from pullback.native.steps import Block, Call, Choice, Contraction, Loop, Matmul, Step, Tiles
+from pullback.native.pointers import ERROR, Pointers
+from pullback.native.steps import (
+    Block,
+    Call,
+    Choice,
+    Contraction,
+    Loop,
+    Matmul,
+    Step,
+    Strips,
+    Tiles,
+)
+from pullback.native.strips import ROOM
 from pullback.native.tiles import TilesWriter
 from pullback.native.work import effort
 
+BYTES = np.dtype(np.uint8)
 FE_INVALID = 1  # on x86 as on Arm
 _WRITERS: dict[type, Any] = {
     Kernel: KernelWriter, Tiles: TilesWriter, Contraction: ContractionWriter,
 }  # fmt: skip
-
-ERROR, ARENA, FIRST = 0, 1, 2
-"""Entries of the table of pointers; from FIRST on, those of the buffers."""
 
 ERROR_STRIDE = 64
 """Bytes from the error flag of one thread to that of the next: a cache line each."""
@@ -46,6 +58,7 @@ class Assembly:
     ) -> None:
         self.module, self.slots, self.slot_of, self.threads = module, slots, slot_of, threads
         self._names: dict[str, str] = {}
+        self._rooms: dict[Code, str] = {}  # where a strip's temporaries lie on the stack
         self._apart = False  # whether the first thread has worked since they last met
         if threads > 1:
             module.declare("barrier", team.barrier_text())
@@ -96,6 +109,8 @@ class Assembly:
                 self._library(step, pointers)
             elif isinstance(step, Loop):
                 self._loop(step, pointers)
+            elif isinstance(step, Strips):
+                self._strips(step, pointers)
             else:
                 assert isinstance(step, Choice)
                 self._choice(step, pointers)
@@ -194,6 +209,31 @@ class Assembly:
         text = f"{name} = private constant [{len(numbers)} x i64] [{values}]"
         return self.module.declare(name, text)
 
+    def _strips(self, step: Strips, pointers: Pointers) -> None:
+        """Write the loop over strips; each thread takes a share of them, and meets nobody."""
+        code, body = pointers.code, step.body
+        for buffer in step.buffers():
+            pointers.of(buffer)
+        if code not in self._rooms:
+            self._rooms[code] = code.room(BYTES, ROOM)
+
+        def turn(at: str) -> None:
+            ins = self._parts(pointers, step.xs, body.arguments, at)
+            outs = self._parts(pointers, step.ys, body.results, at)
+            self._block(body, pointers, self._rooms[code], ins, outs)
+
+        shared = self.threads > 1 and effort(step) >= team.SHARED_EFFORT
+        if shared:
+            self._meet(code)
+        with nullcontext() if shared else self._alone(code):
+            first, last = self._share(code, step.count) if shared else ("0", str(step.count))
+            threads, self.threads = self.threads, 1
+            with code.span(first, last) as at:
+                turn(at)
+            self.threads = threads
+        if shared:
+            self._meet(code, always=True)
+
     def _loop(self, step: Loop, pointers: Pointers) -> None:
         code, body = pointers.code, step.body
         for buffer in step.buffers():
@@ -215,7 +255,7 @@ class Assembly:
             at = code.let(f"sub i64 {at}, 1") if step.reverse else at
             ins = [*where(values, 0), *self._parts(pointers, step.xs, body.arguments, at)]
             outs = [*where(values, 1), *self._parts(pointers, step.ys, body.results, at)]
-            self._block(body, pointers, step.scratch, ins, outs)
+            self._block(body, pointers, pointers.of(step.scratch), ins, outs)
             self._meet(code)
             half = len(turning)
             return [*values[half:], *values[:half]]
@@ -229,7 +269,7 @@ class Assembly:
         assert step.count is not None
 
         def goes_on(values: list[str]) -> str:
-            self._block(condition, pointers, step.scratch, where(values[1:], 0),
+            self._block(condition, pointers, pointers.of(step.scratch), where(values[1:], 0),
                         [pointers.of(holds)])  # fmt: skip
             self._meet(code)
             answer = code.truth(holds.dtype, code.load(holds.dtype, pointers.of(holds)))
@@ -273,13 +313,13 @@ class Assembly:
         return found
 
     def _block(
-        self, block: Block, pointers: Pointers, scratch: Buffer, ins: Sequence[str],
+        self, block: Block, pointers: Pointers, scratch: str, ins: Sequence[str],
         outs: Sequence[str],
     ) -> None:  # fmt: skip
         bound = dict(zip(block.arguments, ins, strict=True))
         for buffer, where in zip(block.results, outs, strict=True):
             bound.setdefault(buffer, where)  # a result in an argument's place is there already
-        self._steps(block.steps, pointers.inside(block.plan, pointers.of(scratch), bound))
+        self._steps(block.steps, pointers.inside(block.plan, scratch, bound))
 
     def _move(self, code: Code, nbytes: int, target: str, source: str) -> None:
         """Copy a whole buffer, unless it is there already."""
@@ -309,65 +349,9 @@ class Assembly:
 
         def branch(block: Block) -> Callable[[], None]:
             def write() -> None:
-                self._block(block, pointers, step.scratch, [], outs)
+                self._block(block, pointers, pointers.of(step.scratch), [], outs)
                 self._meet(code)
 
             return write
 
         code.choose(index, [branch(block) for block in step.branches])
-
-
-class Pointers:
-    """The addresses of buffers where code is being written, each found once."""
-
-    def __init__(
-        self,
-        code: Code,
-        slots: Mapping[Buffer, int],
-        plan: Plan,
-        outer: Pointers | None = None,
-        arena: str = "",
-        bound: Mapping[Buffer, str] | None = None,
-    ) -> None:
-        self.code, self.slots, self.plan, self.outer, self.arena = code, slots, plan, outer, arena
-        self.known: dict[Any, str] = dict(bound or {})
-
-    def inside(self, plan: Plan, arena: str, bound: Mapping[Buffer, str]) -> Pointers:
-        """Return the addresses for a block, whose temporaries are planned from `arena` on."""
-        return Pointers(self.code, self.slots, plan, self, arena, bound)
-
-    def slot(self, k: int) -> str:
-        """Return entry `k` of the table."""
-        return self._once(k, self._find)
-
-    def of(self, buffer: Buffer) -> str:
-        """Return the address of a buffer."""
-        return self._once(buffer, self._find)
-
-    def at(self, buffer: Buffer, place: int) -> str:
-        """Return the address of an element of a buffer."""
-        if not place:
-            return self.of(buffer)
-        return self._once(
-            (buffer, place), lambda _: self.code.element(buffer.part, self.of(buffer), str(place))
-        )
-
-    def _once(self, key: Any, find: Callable[[Any], str]) -> str:
-        found = self.known.get(key)
-        if found is None:
-            found = self.known[key] = find(key)
-        return found
-
-    def _find(self, x: Any) -> str:
-        """Return what is known here or outside; else compute it here, where alone it is valid."""
-        if x in self.known:
-            return self.known[x]
-        if isinstance(x, Buffer) and x in self.plan.offsets:
-            arena = self.arena or self.slot(ARENA)
-            offset = self.plan.offsets[x]
-            return self.code.let(f"getelementptr inbounds i8, ptr {arena}, i64 {offset}")
-        if self.outer is not None:
-            return self.outer._find(x)
-        k = self.slots[x] if isinstance(x, Buffer) else x
-        at = self.code.let(f"getelementptr inbounds ptr, ptr %table, i64 {k}")
-        return self.code.let(f"load ptr, ptr {at}")

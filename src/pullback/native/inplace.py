@@ -7,7 +7,17 @@ from dataclasses import replace
 
 from pullback.native.loops import Buffer, Kernel, Load, Statement, Store, identity, linear, loads_of
 from pullback.native.simplify_loops import rebuilt
-from pullback.native.steps import Block, Call, Choice, Contraction, Matmul, Python, Step, Tiles
+from pullback.native.steps import (
+    Block,
+    Call,
+    Choice,
+    Contraction,
+    Matmul,
+    Python,
+    Step,
+    Strips,
+    Tiles,
+)
 
 Pairs = Sequence[tuple[Buffer, Buffer]]
 """Arguments and the results that might take their places."""
@@ -82,6 +92,9 @@ def renamed(step: Step, names: Mapping[Buffer, Buffer]) -> Step:
         branches = tuple(_renamed_block(b, names) for b in step.branches)
         results = tuple(map(name, step.results))
         return replace(step, index=name(step.index), branches=branches, results=results)
+    if isinstance(step, Strips):
+        xs, ys = (tuple(map(name, group)) for group in (step.xs, step.ys))
+        return replace(step, body=_renamed_block(step.body, names), xs=xs, ys=ys)
     return replace(
         step,
         body=_renamed_block(step.body, names),

@@ -12,6 +12,7 @@ from pullback.native.loops import Buffer, Kernel
 from pullback.native.parts import in_parts
 from pullback.native.simplify_loops import tidy
 from pullback.native.steps import Block, Step
+from pullback.native.strips import in_strips
 from pullback.native.unroll import unrolled
 
 
@@ -30,4 +31,5 @@ def prepare(
     found = in_parts([unrolled(tidy(s)) if isinstance(s, Kernel) else s for s in joined])
     found, same = reused(found, pairs)
     placed = tuple(same.get(b, b) for b in results)
+    found = in_strips(found, {*given, *arguments, *placed})
     return Block(tuple(found), memory.plan(found, given), tuple(arguments), placed)

@@ -12,13 +12,14 @@ from pullback.core.aval import Aval
 from pullback.core.errors import ConfigError
 from pullback.core.graph import Graph
 from pullback.native import binding, blas, cache, library, memory, team
-from pullback.native.assembly import ARENA, ERROR, ERROR_STRIDE, FIRST, Assembly
+from pullback.native.assembly import ERROR_STRIDE, Assembly
 from pullback.native.code import Module
 from pullback.native.engine import Loaded
 from pullback.native.faults import error_of
 from pullback.native.functions import define_used
 from pullback.native.loops import Buffer
 from pullback.native.lower import Lowered, lower
+from pullback.native.pointers import ARENA, ERROR, FIRST
 from pullback.native.prepare import prepare
 from pullback.native.rooms import keeps, room
 from pullback.native.steps import Python

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from pullback.native.loops import Kernel
-from pullback.native.steps import Choice, Contraction, Loop, Matmul, Python, Tiles
+from pullback.native.steps import Choice, Contraction, Loop, Matmul, Python, Strips, Tiles
 from pullback.native.work import operations, with_turns
 
 
@@ -41,5 +41,6 @@ def report(program: Any) -> str:
 
 def _around(count: Counter[Any]) -> str:
     parts = [f"{count[Loop]} around steps" * bool(count[Loop]),
+             f"{count[Strips]} around strips" * bool(count[Strips]),
              f"{count[Choice]} choices" * bool(count[Choice])]  # fmt: skip
     return "".join(f", and {part}" for part in parts if part)

@@ -305,9 +305,34 @@ class Choice:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Strips:
+    """Runs `body` for `count` strips of arrays, which do not need each other.
+
+    The arguments of the body are the strips of `xs`, its results those of `ys`.
+    """
+
+    body: Block
+    count: int
+    xs: tuple[Buffer, ...]
+    ys: tuple[Buffer, ...]
+
+    def buffers(self) -> list[Buffer]:
+        """Return the buffers that are read or written."""
+        return list(dict.fromkeys([*self.ys, *self.xs, *self.body.outside()]))
+
+    def written(self) -> list[Buffer]:
+        """Return the buffers that are written."""
+        return list(self.ys)
+
+    def __str__(self) -> str:
+        names = ", ".join(map(str, (*self.xs, *self.ys)))
+        return f"in {self.count} strips of {names}:\n{_inside(self.body)}"
+
+
 def _inside(block: Block) -> str:
     return "\n".join("  " + line for line in str(block).splitlines())
 
 
-Step = Kernel | Matmul | Tiles | Contraction | Call | Python | Loop | Choice
+Step = Kernel | Matmul | Tiles | Contraction | Call | Python | Loop | Choice | Strips
 """What a program does next."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from pullback.native.loops import Apply, Expr, Kernel, Load, Reduce
 from pullback.native.scalar import CHEAP
-from pullback.native.steps import Choice, Contraction, Loop, Matmul, Step, Tiles
+from pullback.native.steps import Choice, Contraction, Loop, Matmul, Step, Strips, Tiles
 
 DEAR = 8
 """What an elementary function costs, where an addition costs 1."""
@@ -25,6 +25,8 @@ def with_turns(steps: Iterable[Step], turns: int = 1) -> Iterator[tuple[Step, in
             yield from with_turns(step.body.steps, turns * known)
             if step.condition is not None:
                 yield from with_turns(step.condition.steps, turns)
+        elif isinstance(step, Strips):
+            yield from with_turns(step.body.steps, turns * step.count)
         elif isinstance(step, Choice):
             for branch in step.branches:
                 yield from with_turns(branch.steps, turns)
@@ -46,6 +48,8 @@ def effort(step: Step) -> int:
     """Return about how long a step takes, in the time that an element takes to be added."""
     if isinstance(step, Matmul):
         return _multiplications(step) // PRODUCTS_AT_ONCE
+    if isinstance(step, Strips):
+        return step.count * sum(map(effort, step.body.steps))
     if not isinstance(step, (Kernel, Tiles, Contraction)):
         return 0
     each = len(step.body)
