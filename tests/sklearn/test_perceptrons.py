@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits, load_iris
 
 from pullback import nn
 from pullback.core.errors import ConfigError, DataError
-from pullback.sklearn import MLPClassifier, MLPRegressor
+from pullback.sklearn import MLPClassifier, MLPRegressor, steps
 from pullback.sklearn.network import NonFiniteWeightsError
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -116,6 +116,15 @@ def test_threads_do_not_change_what_is_learnt():
 def test_the_same_random_state_gives_bitwise_the_same_network():
     fits = [MLPClassifier((32,), max_iter=20, random_state=0, n_threads=1) for _ in range(2)]
     np.testing.assert_array_equal(*(fit.fit(*DIGITS).coefs_[0] for fit in fits))
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_further_trainings_of_a_network_trace_nothing(solver, monkeypatch):
+    classifier = MLPClassifier((5,), solver=solver, **QUICK).fit(X, Y)
+    monkeypatch.setattr(steps, "trace", None)
+    classifier.set_params(alpha=0.1, learning_rate_init=0.01).fit(X, Y)
+    with pytest.raises(TypeError):
+        classifier.set_params(hidden_layer_sizes=(6,)).fit(X, Y)
 
 
 @pytest.mark.parametrize(

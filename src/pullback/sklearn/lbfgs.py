@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 
 from pullback.core import pytree
-from pullback.core.tracing import trace
 from pullback.native.compile import Compiled
-from pullback.passes import optimise
-from pullback.sklearn.steps import Plan, Samples, objective, worth_compiling
+from pullback.sklearn.steps import Plan, Samples, graph_of, objective, worth_compiling
 from pullback.transform.reverse import value_and_grad
 
 
@@ -35,7 +33,7 @@ def minimise(
         pairs = zip(parts, leaves, strict=True)
         return pytree.unflatten(structure, [part.reshape(leaf.shape) for part, leaf in pairs])
 
-    gradient = optimise(trace(functools.partial(_gradient, plan), model, samples, strength))
+    gradient = graph_of(_gradient, plan, model, samples, strength)
     run: Any = _compiled(plan) if worth_compiling(gradient, max_iter) else gradient
 
     def function(flat: Any) -> tuple[float, Any]:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from pullback.core import pytree
+from pullback.core.aval import Aval, aval_of
 from pullback.core.graph import Graph
-from pullback.core.tracing import trace
+from pullback.core.tracing import strong, trace
 from pullback.native.compile import Compiled
 from pullback.nn.losses import l2_penalty
-from pullback.nn.stateful import combine, partition, training_call
+from pullback.nn.stateful import partition, training_call
 from pullback.ops.index import setitem
 from pullback.optim.optimizer import like
 from pullback.passes import optimise
 from pullback.passes.cost import cost
 from pullback.sklearn.objectives import Loss, weighted
 from pullback.sklearn.solvers import Settings, Solver
+from pullback.train.step import descend
 from pullback.transform.control.while_loop import while_loop
-from pullback.transform.reverse import value_and_grad
 
 COMPILE_SECONDS = 0.4
 """Training that NumPy does in this time, by an estimate on the high side, is not compiled."""
@@ -55,29 +58,26 @@ class Plan:
 
 
 def objective(loss: Loss, model: Any, samples: Samples, alpha: Any) -> tuple[Any, Any]:
-    """Return (sum w l + alpha/2 |W|^2) / sum w in training, and the model's state after.
+    """Return (sum w l + alpha/2 |W|^2) / sum w in training, and the model after it.
 
     Biases are not penalised; samples that weigh nothing at all leave the penalty.
     """
     outputs, trained = training_call(model, samples.inputs)
-    parameters = partition(model)[0]
     total = np.sum(samples.weights)
     divisor = np.where(total > 0, total, 1).astype(samples.weights.dtype)
-    penalty = like(alpha, samples.weights) * l2_penalty(parameters)
+    penalty = like(alpha, samples.weights) * l2_penalty(partition(model)[0])
     value = weighted(loss(outputs, samples.targets), samples.weights) + penalty
-    return value / divisor, partition(trained)[1]
+    return value / divisor, trained
 
 
 def one_step(plan: Plan, model: Any, state: Any, samples: Samples, settings: Settings) -> Any:
     """Return the model and the solver's state after a step, and the objective before it."""
-    parameters, remembered = partition(model)
 
-    def value(parameters: Any) -> tuple[Any, Any]:
-        return objective(plan.loss, combine(parameters, remembered), samples, settings["alpha"])
+    def penalised(model: Any) -> tuple[Any, Any, Any]:
+        value, trained = objective(plan.loss, model, samples, settings["alpha"])
+        return value, value, trained
 
-    (loss, remembered), gradient = value_and_grad(value, has_aux=True)(parameters)
-    parameters, state = plan.solver(settings).update(gradient, state, parameters)
-    return combine(parameters, remembered), state, loss
+    return descend(penalised, plan.solver(settings), model, state)
 
 
 @functools.lru_cache(maxsize=32)
@@ -101,6 +101,19 @@ def compiled_steps(plan: Plan) -> Compiled:
     return Compiled(steps, (), (0, 1), plan.threads, plan.matmul_precision)
 
 
+def graph_of(function: Callable[..., Any], plan: Plan, *args: Any) -> Graph:
+    """Return the graph of `function` of a plan and arrays like `args`, traced once for all."""
+    leaves, structure = pytree.flatten(args)
+    return _traced(function, plan, structure, tuple(strong(aval_of(leaf)) for leaf in leaves))
+
+
+@functools.lru_cache(maxsize=64)
+def _traced(
+    function: Callable[..., Any], plan: Plan, structure: pytree.Structure, avals: tuple[Aval, ...]
+) -> Graph:
+    return optimise(trace(functools.partial(function, plan), *pytree.unflatten(structure, avals)))
+
+
 def worth_compiling(graph: Graph, times: float) -> bool:
     """Return whether NumPy would be busy for long with `graph`, which is to run so many times.
 
@@ -119,16 +132,9 @@ class Steps:
     def __init__(
         self, plan: Plan, model: Any, state: Any, samples: Any, settings: Settings, count: int
     ) -> None:
-        self.plan, self.settings = plan, settings
-        self._graphs: dict[Any, Graph] = {}
-        self.compiled = worth_compiling(self._graph(model, state, samples), count)
-
-    def _graph(self, model: Any, state: Any, samples: Samples) -> Graph:
-        key = samples.inputs.shape
-        if key not in self._graphs:
-            step = functools.partial(one_step, self.plan)
-            self._graphs[key] = optimise(trace(step, model, state, samples, self.settings))
-        return self._graphs[key]
+        self.plan = plan
+        graph = graph_of(one_step, plan, model, state, samples, settings)
+        self.compiled = worth_compiling(graph, count)
 
     def __call__(
         self, model: Any, state: Any, batches: Batches, settings: Settings
@@ -139,11 +145,11 @@ class Steps:
             run = compiled_steps(self.plan)
             model, state, losses = run(model, state, batches.samples, np.array(count), settings)
             return model, state, losses[:count]
+        each = [Samples(*(array[k] for array in batches.samples)) for k in range(count)]
+        step = graph_of(one_step, self.plan, model, state, each[0], settings)
         losses = []
         with np.errstate(over="ignore", invalid="ignore"):  # told by the loss
-            for k in range(count):
-                samples = Samples(*(array[k] for array in batches.samples))
-                graph = self._graph(model, state, samples)
-                model, state, loss = graph(model, state, samples, settings)
+            for samples in each:
+                model, state, loss = step(model, state, samples, settings)
                 losses.append(loss)
         return model, state, np.array(losses)

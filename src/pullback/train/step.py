@@ -34,19 +34,34 @@ def make_step(loss: Callable[..., Any], optimizer: Optimizer, l2: float = 0.0) -
     """
 
     def step(model: Any, state: Any, x: Any, t: Any, weights: Any = None) -> tuple[Any, Any, Any]:
-        parameters, remembered = partition(model)
-
-        def objective(parameters: Any) -> Any:
-            outputs, trained = training_call(combine(parameters, remembered), x)
+        def objective(model: Any) -> tuple[Any, Any, Any]:
+            outputs, trained = training_call(model, x)
             value = loss(outputs, t) if weights is None else weighted(loss, outputs, t, weights)
-            total = value + l2 * l2_penalty(parameters) if l2 else value
-            return total, (value, partition(trained)[1])
+            total = value + l2 * l2_penalty(partition(model)[0]) if l2 else value
+            return total, value, trained
 
-        (_, (value, after)), gradient = value_and_grad(objective, has_aux=True)(parameters)
-        parameters, state = optimizer.update(gradient, state, parameters)
-        return combine(parameters, after), state, value
+        return descend(objective, optimizer, model, state)
 
     return step
+
+
+def descend(
+    objective: Callable[[Any], tuple[Any, Any, Any]], optimizer: Optimizer, model: Any, state: Any
+) -> tuple[Any, Any, Any]:
+    """Take a step down; return the new model, the optimizer's new state, and the value to show.
+
+    `objective` gives for a model what is to become smaller, the value to show, both 0-d, and the
+    model with its own state moved on, as `training_call` returns it.
+    """
+    parameters, remembered = partition(model)
+
+    def total(parameters: Any) -> tuple[Any, Any]:
+        value, shown, trained = objective(combine(parameters, remembered))
+        return value, (shown, partition(trained)[1])
+
+    (_, (shown, after)), gradient = value_and_grad(total, has_aux=True)(parameters)
+    parameters, state = optimizer.update(gradient, state, parameters)
+    return combine(parameters, after), state, shown
 
 
 def weighted(loss: Callable[..., Any], outputs: Any, t: Any, weights: Any) -> Any:
