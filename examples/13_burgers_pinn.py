@@ -62,7 +62,7 @@ def draw(path: str, t, x, found, exact) -> None:
     from matplotlib import pyplot as plt
 
     figure, (left, *rest) = plt.subplots(
-        1, 4, figsize=(11, 2.8), layout="constrained", width_ratios=[1.5, 1, 1, 1]
+        1, 4, figsize=(11, 3.1), layout="constrained", width_ratios=[1.5, 1, 1, 1]
     )
     image = left.pcolormesh(t[:, 0], x[0], found.T, cmap="RdBu_r", rasterized=True)
     figure.colorbar(image, ax=left)
@@ -72,7 +72,7 @@ def draw(path: str, t, x, found, exact) -> None:
         axes.plot(x[i], exact[i], lw=3, color="0.75", label="Cole and Hopf")
         axes.plot(x[i], found[i], "--", color="C3", label="network")
         axes.set(xlabel="x", title=f"t = {t[i, 0]:.2f}", ylim=(-1.1, 1.1))
-    rest[0].legend(fontsize=7, loc="lower left", frameon=False)
+    figure.legend(*rest[0].get_legend_handles_labels(), loc="outside lower right", ncols=2)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

@@ -1,5 +1,6 @@
 """The documentation site: it builds, links lead somewhere, nothing is fetched or missing."""
 
+import html
 import importlib.util
 import inspect
 import os
@@ -95,6 +96,17 @@ def test_every_public_name_is_in_the_reference(site):
             if not inspect.ismodule(value) and public.get(name) is not value:
                 names.add(f"pb.{path}.{name}")
     assert names - headings == set()
+
+
+def test_the_reference_tells_the_arguments_of_every_layer(site):
+    (path,) = [path for path in site if path.name == "nn.html"]
+    text = html.unescape(re.sub(r"<[^>]+>|\s", "", path.read_text()))
+    classes = set(filter(inspect.isclass, vars(pb.nn).values())) - {pb.nn.Module}
+    for layer in [value for value in classes if issubclass(value, pb.nn.Module)]:
+        arguments = list(inspect.signature(layer).parameters)
+        (told,) = re.findall(rf"pb\.nn\.{layer.__name__}(?:dataclass)?¶(\w*\(.*?\))", text)
+        assert told.startswith(f"{layer.__name__}(")
+        assert re.findall(r"(\w+):", told) == arguments
 
 
 def test_docstrings_become_markdown():

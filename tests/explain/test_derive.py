@@ -121,6 +121,20 @@ def test_gradient_lines_have_the_values_of_grad(function, args):
         np.testing.assert_allclose(line.value, gradient, rtol=1e-10, atol=1e-12)
 
 
+def test_a_gradient_has_a_second_form_only_in_place_of_its_deltas():
+    def loss(w, x, t):
+        return 0.5 * np.sum((np.tanh(x @ w) - t) ** 2)
+
+    derivation = pb.derive(loss, normal(3, 2), normal(4, 3), normal(4, 2))
+    assert texts(derivation, "gradients") == ["∂E/∂w = xᵀ Δ", "∂E/∂x = Δ wᵀ", "∂E/∂t = −(H − t)"]
+
+    def logistic(w, F, y):
+        return np.sum(np.logaddexp(0, F @ w) - y * (F @ w))
+
+    derivation = pb.derive(logistic, normal(3), normal(4, 3), normal(4), argnums=0)
+    assert texts(derivation, "gradients") == ["∂E/∂w = Fᵀ δ", "∂E/∂w = Fᵀ (σ(F w) − y)"]
+
+
 def test_a_wrong_line_is_not_printed(monkeypatch):
     from pullback.explain.derivation import calculus
 

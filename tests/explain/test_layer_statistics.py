@@ -86,6 +86,16 @@ def test_large_negative_biases_die():
     assert "100% of the units of layers[3]" in warnings[1].text
 
 
+@pytest.mark.parametrize("activation", nn.ACTIVATIONS)
+def test_only_units_that_a_rectifier_sets_to_0_are_dead(activation):
+    model = nn.mlp(random.key(0), [8, 16, 3], activation)
+    rectifier = activation in ("relu", "relu6", "hardsigmoid", "hardswish")
+    for bias, dead in ((-100, 1), (100, 0)):
+        model[0].bias[:] = bias
+        layer = layer_statistics(model, nn.softmax_cross_entropy, X, T)[1]
+        assert layer.dead == (dead if rectifier else None)
+
+
 def test_rectifiers_of_a_users_own_module_are_seen():
     class Net(nn.Module):
         first: nn.Linear

@@ -20,7 +20,7 @@ Section = Literal["forward", "backward", "gradients", "where"]
 INLINE_SIZE = 12
 """A cotangent is put into the next step where it is needed once and no longer than this."""
 EXPANDED_SIZE = 8
-"""A gradient is also written without deltas where that is no longer than this."""
+"""A gradient with a delta in it is also written without, where that is no longer than this."""
 
 _RECOGNISED = ("apply", "softmax", "inverse", "det", "norm")
 """What stands in a derivative again as it is, so that its name can be written there."""
@@ -121,13 +121,14 @@ class _Backward:
             cotangent = self._written(self.cotangents.get(symbol, e.zero(symbol.shape)))
             left = (self._gradient(symbol),)
             found.append(Step("gradients", left, cotangent, node))
-            plain = self.expanded(cotangent)
-            if plain is not None and plain != cotangent:
+            if (plain := self._without_deltas(cotangent)) is not None:
                 found.append(Step("gradients", left, plain, node))
         return found
 
-    def expanded(self, cotangent: Expr) -> Expr | None:
-        """Return a gradient in terms of what is given; None where that is long."""
+    def _without_deltas(self, cotangent: Expr) -> Expr | None:
+        """Return a gradient that has deltas in terms of what is given; None where that is long."""
+        if e.symbols(cotangent).isdisjoint(self.deltas.keys() & self.meaning.keys()):
+            return None
         while not e.symbols(cotangent).isdisjoint(self.meaning):
             cotangent = compact(e.substituted(cotangent, self.meaning))
             if e.size(cotangent) > EXPANDED_SIZE or any(map(_is_opaque, e.walk(cotangent))):

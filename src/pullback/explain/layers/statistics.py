@@ -148,14 +148,22 @@ def _rectified(table: GradientTable, calls: Sequence[Call]) -> dict[str, list[An
 
 
 def _is_rectifier(node: Node) -> bool:
-    """Whether `node` is max(x, 0), or a choice between x and 0 by the sign of x."""
+    """Whether `node` is max(x, 0), or 0 where x is negative and else x, capped or not, as relu6."""
     if node.op is OPS["maximum"]:
-        return any(_is_zero(n) for n in node.inputs)
+        return any(map(_is_zero, node.inputs))
     if node.op is not OPS["where"] or len(node.inputs) != 3:
         return False
-    condition, *branches = node.inputs
-    compared = condition.inputs if condition.op is not None else ()
-    return any(map(_is_zero, branches)) and any(n in branches for n in compared)
+    condition, true, false = node.inputs
+    if condition.op not in _POSITIVE and condition.op not in _NEGATIVE:
+        return False
+    x, bound = condition.inputs
+    kept, rest = (true, false) if condition.op in _POSITIVE else (false, true)
+    is_kept = kept is x or (kept.op is OPS["where"] and x in kept.inputs)
+    return is_kept and _is_zero(bound) and _is_zero(rest)
+
+
+_POSITIVE = OPS["greater"], OPS["greater_equal"]
+_NEGATIVE = OPS["less"], OPS["less_equal"]
 
 
 def _is_zero(node: Node) -> bool:
