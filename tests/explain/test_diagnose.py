@@ -51,6 +51,16 @@ def test_a_masked_branch_is_told_to_be_harmless():
     assert diagnosis.is_healthy
 
 
+def test_what_follows_from_an_overflow_is_no_finding_of_its_own():
+    def softmax(z):
+        return np.sum(np.log(np.exp(z) / np.sum(np.exp(z))))
+
+    diagnosis = pb.diagnose(softmax, array(0, 1000))
+    assert diagnosis.first.index == (1,)
+    assert ("forward", "exp") in kinds(diagnosis)
+    assert {("masked", "exp"), ("undefined", "divide")}.isdisjoint(kinds(diagnosis))
+
+
 def test_an_infinite_slope_that_a_computed_zero_cancels_is_no_mask():
     diagnosis = pb.diagnose(lambda x: np.sum(np.sqrt(x) ** 2), array(4, 0))
     assert kinds(diagnosis) == [("cancelled", "sqrt")]

@@ -192,14 +192,18 @@ class _Examination:
             if parent is None:
                 continue
             undefined = undefined_entries(node, position)
-            if undefined is not None and self._counting(node, undefined).any():
-                return node, self._finding("undefined", step, self._counting(node, undefined))
+            if undefined is not None:
+                counting = self._counting(node, _at_finite_arguments(node, undefined))
+                if counting.any():
+                    return node, self._finding("undefined", step, counting)
             singular = singular_entries(node, position)
             if singular is not None and singular.any():
                 cancelled = self._cancelled(node, singular)
                 if cancelled.any():
                     return node, self._finding("cancelled", step, cancelled)
-                return node, self._finding("masked", step, singular)
+                masked = singular & ~self._counting(node, singular)
+                if masked.any():
+                    return node, self._finding("masked", step, masked)
         return None
 
     def _cancelled(self, node: TapeNode, singular: Any) -> Any:
@@ -237,3 +241,10 @@ class _Examination:
         if sent is not None:
             values["sent back"] = entry(sent, index, shape)
         return Finding(kind, step.op.name, step.place, index, values, step.op.undefined_at)
+
+
+def _at_finite_arguments(node: TapeNode, bad: Any) -> Any:
+    """Return where `bad` holds and the arguments are finite: the rest follows from another step."""
+    for x in (part for a in node.args for part in arrays(a)):
+        bad = bad & (np.isfinite(x) if np.ndim(bad) else np.isfinite(x).all())
+    return bad
