@@ -1,5 +1,6 @@
 """What the perceptrons have beyond scikit-learn's, and how they take bad input."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -170,6 +171,55 @@ def test_data_that_do_not_fit_are_refused():
         MLPClassifier((4,), early_stopping=True).partial_fit(X, Y, classes=[0, 1, 2])
     with pytest.raises(AttributeError, match="partial_fit"):
         MLPRegressor(solver="lbfgs").partial_fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("validation_data", "message"),
+    [
+        (X, "validation_data: expected .X, y. or .X, y, sample_weight., got ndarray"),
+        ((X, Y + 1), "has classes not in"),
+        ((X, Y, -np.ones(150)), "sample_weight in validation_data: expected finite weights"),
+        ((X, Y, np.ones(3)), "sample_weight.shape"),
+        ((X[:, :2], Y), "features"),
+    ],
+)
+def test_validation_data_are_checked_before_training(validation_data, message, monkeypatch):
+    monkeypatch.setattr(MLPClassifier, "_epoch", None)
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier((4,)).fit(X, Y, validation_data=validation_data)
+    with pytest.raises(ConfigError, match="validation_data: 'lbfgs' makes no epochs"):
+        MLPClassifier((4,), solver="lbfgs").fit(X, Y, validation_data=(X, Y))
+
+
+@pytest.mark.parametrize("weight", [-1.0, np.nan])
+def test_class_weights_are_checked(weight):
+    with pytest.raises(DataError, match="class_weight: expected finite weights of 0 or more"):
+        MLPClassifier((4,), class_weight={0: weight}).fit(X, Y)
+
+
+def test_a_loss_that_cannot_be_kept_is_refused():
+    @dataclasses.dataclass
+    class Scaled:
+        scale: float
+
+        def __call__(self, outputs, targets):
+            return self.scale * (outputs - targets) ** 2
+
+    with pytest.raises(ConfigError, match="loss: expected a function that can be hashed"):
+        MLPRegressor(Scaled(2.0), (4,)).fit(X, Y)
+    with pytest.raises(ValueError, match=r"loss: expected a value for each .* got shape \(\)"):
+        MLPRegressor(lambda outputs, targets: 1.0, (4,)).fit(X, Y)
+
+
+def test_settings_may_change_between_trainings():
+    classifier = MLPClassifier((4,), warm_start=True, **QUICK).fit(X, Y)
+    before = classifier.loss_
+    classifier.set_params(solver="sgd", learning_rate_init=0.001).partial_fit(X, Y)
+    assert abs(classifier.loss_ - before) < 0.1 * before
+    for early_stopping in (True, False):
+        classifier.set_params(early_stopping=early_stopping, solver="adam", max_iter=5).fit(X, Y)
+        assert (classifier.best_loss_ is None) == early_stopping
+        assert (classifier.best_validation_score_ is None) != early_stopping
 
 
 def test_an_interrupt_keeps_what_is_learnt(monkeypatch):

@@ -11,8 +11,8 @@ import numpy as np
 from pullback.core.aval import Aval
 from pullback.sklearn.steps import Batches, Samples
 
-CALL_BYTES = 4_000_000
-"""About how much data a call of machine code takes: it lasts a millisecond or more."""
+CALL_BYTES = 16_000_000
+"""About how much data a call of machine code takes: it lasts some milliseconds."""
 MOST_STEPS = 64
 
 

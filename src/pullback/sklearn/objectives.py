@@ -62,7 +62,13 @@ def find(loss: str | Loss, standard: Loss) -> Loss:
     Other names are those of `nn.LOSSES`. Raises ConfigError where there is none.
     """
     if callable(loss):
-        return _of_user(loss)
+        try:
+            return _of_user(loss)
+        except TypeError:
+            raise ConfigError(
+                "loss: expected a function that can be hashed, as machine code is kept for it, got "
+                f"{loss!r}; a dataclass can with @dataclass(frozen=True)"
+            ) from None
     if loss == "log_loss":
         return standard
     if isinstance(loss, str) and loss in OWN:
@@ -89,10 +95,10 @@ def _of_user(loss: Loss) -> Loss:
 
 def _checked(loss: Loss, outputs: Any, targets: Any) -> Any:
     values = loss(outputs, targets)
-    if values.shape[:1] != outputs.shape[:1]:
+    if np.shape(values)[:1] != outputs.shape[:1]:
         raise ShapeError(
             f"loss: expected a value for each of {outputs.shape[0]} samples, got shape "
-            f"{values.shape}. Leave out the mean over the samples; with a loss of pullback.nn "
+            f"{np.shape(values)}. Leave out the mean over the samples; with a loss of pullback.nn "
             'write functools.partial(nn.huber, delta=2.0, reduction="none").'
         )
     return values

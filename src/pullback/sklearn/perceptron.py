@@ -153,6 +153,11 @@ class Perceptron(Network):
                 "solver: 'lbfgs' needs the same loss at each call, which dropout and batch "
                 "normalization do not give; take 'adam' or 'sgd'"
             )
+        if validation_data is not None:
+            raise ConfigError(
+                "validation_data: 'lbfgs' makes no epochs after which to score; take the solver "
+                "'adam' or 'sgd', or score the fitted estimator"
+            )
         samples = samples._replace(inputs=dense(samples.inputs))
         plan = self._plan()
         if plan.loss is squared_error:

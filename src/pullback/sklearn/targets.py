@@ -14,6 +14,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 
 from pullback.core.errors import ConfigError, DataError
 from pullback.nn.activations import sigmoid, softmax
+from pullback.nn.losses.common import check_weight
 from pullback.sklearn.objectives import Loss, binary_log_loss, log_loss, squared_error
 
 
@@ -92,7 +93,9 @@ class Classifying(ClassifierMixin):
                 "class_weight: 'balanced' needs all samples at once, which partial_fit has not; "
                 "give a dict of the classes' weights, such as compute_class_weight makes"
             )
-        return (weights * compute_sample_weight(self.class_weight, y)).astype(weights.dtype)
+        of_classes = compute_sample_weight(self.class_weight, y)
+        check_weight("class_weight", of_classes)
+        return (weights * of_classes).astype(weights.dtype)
 
     def _encoded(self, y: Any) -> Any:
         if self.out_activation_ == "softmax":

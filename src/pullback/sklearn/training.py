@@ -9,15 +9,15 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from pullback.core import pytree
 from pullback.core.errors import ConfigError, DataError
+from pullback.nn.losses.common import check_weight
 from pullback.nn.stateful import partition
 from pullback.sklearn.loader import Loader
 from pullback.sklearn.objectives import find
 from pullback.sklearn.steps import Plan, Samples, Steps
-from pullback.sklearn.targets import column
 
 
 class Trained(BaseEstimator):
@@ -31,10 +31,16 @@ class Trained(BaseEstimator):
     def _start_account(self) -> None:
         self.t_ = 0
         self.loss_curve_: list[float] = []
-        self.best_loss_: float | None = None if self.early_stopping else np.inf
+        self.best_loss_: float | None = None
         self.validation_scores_: list[float] | None = None
-        self.best_validation_score_: float | None = -np.inf if self.early_stopping else None
-        self._stalled = 0
+        self.best_validation_score_: float | None = None
+
+    def _watch(self) -> None:
+        """Begin to look for the best loss or score where the other one was looked for before."""
+        if self.early_stopping and self.best_validation_score_ is None:
+            self.best_loss_, self.best_validation_score_, self._stalled = None, -np.inf, 0
+        elif not self.early_stopping and self.best_loss_ is None:
+            self.best_loss_, self.best_validation_score_, self._stalled = np.inf, None, 0
 
     def _plan(self) -> Plan:
         loss = find(self.loss, self._standard_loss())
@@ -44,8 +50,10 @@ class Trained(BaseEstimator):
         """Train by minibatches until nothing improves any more."""
         plan = self._plan()
         samples, held_out = self._hold_out(samples, y, validation_data)
-        if not incremental or not hasattr(self, "_state"):
+        self._watch()
+        if not incremental or getattr(self, "_state_of", None) != plan.solver:
             self._rate = self._first_rate()
+            self._state_of = plan.solver
             self._state = plan.solver(self._settings()).init(partition(self.model_)[0])
         n = len(samples.targets)
         loader = Loader(samples, self._batch(n), fill=self._rows_are_independent())
@@ -108,15 +116,7 @@ class Trained(BaseEstimator):
     def _hold_out(self, samples: Samples, y: Any, validation_data: Any) -> tuple[Samples, Any]:
         """Return the samples to train on, and the rows, targets and weights to validate with."""
         if validation_data is not None:
-            if len(validation_data) not in (2, 3):
-                raise ConfigError(
-                    "validation_data: expected (X, y) or (X, y, sample_weight), got "
-                    f"{len(validation_data)} items"
-                )
-            X, t, weight = (*validation_data, None)[:3]
-            accepted = self._accepted | self._accepted_targets
-            X, t = validate_data(self, X, t, reset=False, **accepted)
-            return samples, (X.astype(self._dtype, copy=False), column(t), weight)
+            return samples, self._held_out(validation_data)
         if not self.early_stopping:
             return samples, None
         rows = np.arange(len(y))
@@ -132,6 +132,21 @@ class Trained(BaseEstimator):
             )
         weight = samples.weights[held]
         return Samples(*(array[kept] for array in samples)), (samples.inputs[held], y[held], weight)
+
+    def _held_out(self, validation_data: Any) -> Any:
+        """Return checked rows, targets and weights, given by the user to validate with."""
+        if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
+            raise ConfigError(
+                "validation_data: expected (X, y) or (X, y, sample_weight), got "
+                f"{type(validation_data).__name__}"
+            )
+        X, y, weight = (*validation_data, None)[:3]
+        X, y = validate_data(self, X, y, reset=False, **self._accepted, **self._accepted_targets)
+        y = self._learn_targets(y, first=False, incremental=True, classes=None)
+        if weight is not None:
+            weight = _check_sample_weight(weight, X)
+            check_weight("sample_weight in validation_data", weight)
+        return X.astype(self._dtype, copy=False), y, weight
 
     def _validate(self, X: Any, y: Any, weight: Any) -> None:
         outputs = self._outputs_of(X)
