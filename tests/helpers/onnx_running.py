@@ -43,3 +43,24 @@ def exported_agrees(function, example, *others, path, **options):
     """Whether the export of `function` gives what it gives, for the example and other batches."""
     export_onnx(function, *example, path=path, **options)
     return all(agrees(run(path, *args), function(*args)) for args in (example, *others))
+
+
+def write(nodes, path, inputs, stored=None, opset=18, ndim=2, dtype=np.float32, domains=()):
+    """Write a model of `nodes` with one output, y; `inputs` are example arrays by name."""
+    from onnx import helper, numpy_helper
+
+    def declared(name, dtype, ndim):
+        kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        return helper.make_tensor_value_info(name, kind, [None] * ndim)
+
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [declared(name, x.dtype, x.ndim) for name, x in inputs.items()],
+        [declared("y", dtype, ndim)],
+        [numpy_helper.from_array(x, name) for name, x in (stored or {}).items()],
+    )
+    versions = [helper.make_opsetid("", opset), *domains]
+    model = helper.make_model(graph, opset_imports=versions, ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    return path

@@ -5,7 +5,7 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
-from onnx_running import agrees, run, session
+from onnx_running import agrees, run, session, write
 
 import pullback as pb
 from pullback import nn, optim
@@ -14,7 +14,7 @@ from pullback.interchange import export_onnx, import_onnx
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra `onnx`)")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra `onnx`)")
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnx import TensorProto, helper  # noqa: E402
 
 KEY = pb.random.key(0)
 RNG = np.random.default_rng(0)
@@ -134,26 +134,6 @@ def test_running_statistics_are_state_and_not_trained(path):
     assert nn.partition(model)[0].statistics == {"mean": None, "variance": None}
 
 
-def write(nodes, path, inputs, stored=None, opset=18, ndim=2, domains=()):
-    """Write a model of `nodes` with one output, y; `inputs` are example arrays by name."""
-    graph = helper.make_graph(
-        nodes,
-        "graph",
-        [
-            helper.make_tensor_value_info(
-                name, helper.np_dtype_to_tensor_dtype(x.dtype), [None] * x.ndim
-            )
-            for name, x in inputs.items()
-        ],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None] * ndim)],
-        [numpy_helper.from_array(x, name) for name, x in (stored or {}).items()],
-    )
-    versions = [helper.make_opsetid("", opset), *domains]
-    model = helper.make_model(graph, opset_imports=versions, ir_version=8)
-    path.write_bytes(model.SerializeToString())
-    return path
-
-
 # PyTorch
 
 
@@ -243,7 +223,9 @@ def test_the_new_exporter_of_torch_keeps_weights_beside_the_model(torch, path):
 # operators that the exporter does not write
 
 
-def test_a_scan_in_both_directions_and_on_other_axes(path):
+@pytest.mark.parametrize("inward", [[0, 1], [1, 1], [1, 0]])
+@pytest.mark.parametrize("outward", [{}, {"scan_output_directions": [1]}])
+def test_a_scan_in_both_directions_and_on_other_axes(inward, outward, path):
     body = helper.make_graph(
         [helper.make_node("Add", ["s", "a"], ["t"]), helper.make_node("Mul", ["t", "b"], ["z"])],
         "body",
@@ -252,7 +234,7 @@ def test_a_scan_in_both_directions_and_on_other_axes(path):
     )
     node = helper.make_node(
         "Scan", ["s0", "a0", "b0"], ["last", "y"], body=body, num_scan_inputs=2,
-        scan_input_axes=[1, 0], scan_input_directions=[0, 1], scan_output_directions=[1],
+        scan_input_axes=[1, 0], scan_input_directions=inward, **outward,
     )  # fmt: skip
     arrays = {"s0": floats(3), "a0": floats(3, 5), "b0": floats(5, 3)}
     model = import_onnx(write([node], path, arrays))
@@ -333,105 +315,6 @@ def test_all_unknown_operators_are_listed(path):
 def test_other_operator_sets_are_refused(opset, path):
     write([helper.make_node("Relu", ["x"], ["y"])], path, {"x": floats(2)}, opset=opset)
     with pytest.raises((UnsupportedError, FormatError), match=r"operator set|not a valid"):
-        import_onnx(path)
-
-
-def test_truncated_and_foreign_files_are_refused(path):
-    content = export_onnx(nn.mlp(KEY, [3, 8, 2]), floats(1, 3), path=path).read_bytes()
-    cuts = [content[:n] for n in (0, 1, 10, len(content) // 2, len(content) - 1)]
-    for bad in (*cuts, b"PK\x03\x04 no model", b"\x80\x04pickle.", content[::-1]):
-        path.write_bytes(bad)
-        with pytest.raises((FormatError, UnsupportedError)):
-            import_onnx(path)
-    with pytest.raises(FormatError, match="cannot be read"):
-        import_onnx(path.with_name("missing.onnx"))
-
-
-def test_damaged_bytes_never_run_or_crash(path):
-    content = export_onnx(nn.mlp(KEY, [3, 4, 2]), floats(1, 3), path=path).read_bytes()
-    for place in RNG.integers(0, len(content), 200):
-        damaged = bytearray(content)
-        damaged[place] ^= 1 << RNG.integers(8)
-        path.write_bytes(bytes(damaged))
-        try:
-            model = import_onnx(path)
-        except (FormatError, UnsupportedError):
-            continue
-        assert all(a.dtype.kind == "f" for a in model.parameters.values())
-
-
-def external(path, location, **entries):
-    """A model whose weight is said to lie at `location`."""
-    weight = numpy_helper.from_array(floats(3), "w")
-    data = weight.raw_data
-    weight.ClearField("raw_data")
-    weight.data_location = TensorProto.EXTERNAL
-    for key, value in {"location": location, **entries}.items():
-        weight.external_data.add(key=key, value=str(value))
-    graph = helper.make_graph(
-        [helper.make_node("Add", ["x", "w"], ["y"])],
-        "graph",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [3])],
-        [weight],
-    )
-    versions = [helper.make_opsetid("", 18)]
-    model = helper.make_model(graph, opset_imports=versions, ir_version=8)
-    path.write_bytes(model.SerializeToString())
-    return data
-
-
-def test_weights_beside_the_model_are_read(path):
-    data = external(path, "weights.bin", offset=4)
-    path.with_name("weights.bin").write_bytes(b"0000" + data)
-    np.testing.assert_array_equal(import_onnx(path).parameters["w"], np.frombuffer(data, "f4"))
-
-
-def test_weights_elsewhere_are_not_read(path, tmp_path):
-    secret = tmp_path / "secret.bin"
-    secret.write_bytes(bytes(12))
-    folder = tmp_path / "models"
-    folder.mkdir()
-    (folder / "link.bin").symlink_to(secret)
-    (folder / "folder").mkdir()
-    (folder / "short.bin").write_bytes(bytes(8))
-    model = folder / "model.onnx"
-    for location in ("../secret.bin", str(secret), "link.bin", "folder", "", "..\\secret.bin", "."):
-        external(model, location)
-        with pytest.raises(FormatError):
-            import_onnx(model)
-    entries = [{}, {"offset": -4}, {"length": 100}, {"offset": "x"}, {"offset": 4, "length": 8}]
-    for wrong in entries:
-        external(model, "short.bin", **wrong)
-        with pytest.raises(FormatError):
-            import_onnx(model)
-
-
-def test_a_function_in_a_model_reads_no_file_either(path, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "secret.bin").write_bytes(bytes(12))
-    constant = numpy_helper.from_array(floats(3), "c")
-    constant.ClearField("raw_data")
-    constant.data_location = TensorProto.EXTERNAL
-    constant.external_data.add(key="location", value="secret.bin")
-    versions = [helper.make_opsetid("", 18), helper.make_opsetid("own", 1)]
-    function = helper.make_function(
-        "own", "Secret", ["x"], ["y"],
-        [
-            helper.make_node("Constant", [], ["c"], value=constant),
-            helper.make_node("Add", ["x", "c"], ["y"]),
-        ],
-        versions[:1],
-    )  # fmt: skip
-    graph = helper.make_graph(
-        [helper.make_node("Secret", ["x"], ["y"], domain="own")],
-        "graph",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [3])],
-    )
-    model = helper.make_model(graph, opset_imports=versions, functions=[function], ir_version=8)
-    path.write_bytes(model.SerializeToString())
-    with pytest.raises(FormatError):
         import_onnx(path)
 
 

@@ -88,7 +88,10 @@ def test_mixed_dtypes_are_promoted_as_numpy_does(tmp_path):
     assert agrees(run(path, a, b), mixed(a, b))
 
 
-@pytest.mark.parametrize("name", ["logaddexp", "arctan2", "copysign", "xlogy", "heaviside", "fmod"])
+@pytest.mark.parametrize(
+    "name",
+    ["logaddexp", "arctan2", "copysign", "xlogy", "heaviside", "fmod", "hypot", "floor_divide"],
+)
 def test_edges_are_those_of_numpy(name, tmp_path):
     edges = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf])
     a, b = (x.ravel() for x in np.meshgrid(edges, edges))
@@ -99,3 +102,12 @@ def test_edges_are_those_of_numpy(name, tmp_path):
     path = export_onnx(OPS[name], a, b, path=tmp_path / "edges.onnx")
     with np.errstate(all="ignore"):
         assert agrees(run(path, a, b), OPS[name](a, b))
+
+
+@pytest.mark.parametrize("name", ["exp2", "exp10", "hypot", "ldexp", "log_expit"])
+def test_small_and_large_results_keep_their_digits(name, tmp_path):
+    x = np.linspace(-30, 30, 61, dtype=np.float32)
+    second = {"ldexp": [np.arange(-30, 31, dtype=np.int32)], "hypot": [x[::-1] * 2]}
+    arrays = [x * np.float32(1e30) if name == "hypot" else x, *second.get(name, [])]
+    path = export_onnx(OPS[name], *arrays, path=tmp_path / "digits.onnx")
+    np.testing.assert_allclose(run(path, *arrays)[0], OPS[name](*arrays), rtol=1e-6)

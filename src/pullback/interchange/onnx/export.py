@@ -16,6 +16,7 @@ from pullback.core.graph import Graph
 from pullback.core.op import Op
 from pullback.core.tracing import GraphTrace, argument_names, trace, trace_by, user_line
 from pullback.interchange.onnx.exporting.translate import declared, missing_rules, translate
+from pullback.interchange.onnx.files import LARGEST
 from pullback.interchange.onnx.model import OnnxModel
 from pullback.interchange.onnx.outline import Outline, outline
 from pullback.interchange.onnx.package import require
@@ -27,8 +28,6 @@ from pullback.train.files import write_atomically
 
 OPSETS = range(18, 24)
 """The operator sets that the rules are written for."""
-_LARGEST = 2**31 - 1
-"""The bytes that one protobuf file holds."""
 
 
 def export_onnx(
@@ -73,7 +72,7 @@ def export_onnx(
     model = _model(graph, _output_names(graphs[0]), subject, axes, opset)
     state = {STATE: json.dumps(subject.state_names)} if subject.state_names else {}
     onnx.helper.set_model_props(model, {**(notes or {}), **state})
-    if model.ByteSize() > _LARGEST:
+    if model.ByteSize() > LARGEST:
         raise UnsupportedError("export_onnx: the model is larger than 2 GiB, which ONNX files hold")
     onnx.checker.check_model(model, full_check=True)
     write_atomically(Path(path), model.SerializeToString())

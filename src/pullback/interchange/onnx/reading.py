@@ -1,7 +1,4 @@
-"""Reading an ONNX file: checked, and translated into plain data. Nothing in it is run.
-
-Weights outside of the file are read from plain files that lie beside it, and from nowhere else.
-"""
+"""Reading an ONNX file: checked, and translated into plain data. Nothing in it is run."""
 
 from __future__ import annotations
 
@@ -16,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from pullback.core.errors import FormatError, UnsupportedError
+from pullback.interchange.onnx.files import checked_model, graphs
 from pullback.interchange.onnx.importing.operators import OPERATORS, SEVERAL
-from pullback.interchange.onnx.package import require
 
 OPSETS = range(13, 29)
 """The operator sets whose operators are those of the table."""
@@ -84,15 +81,7 @@ def read(path: Path) -> Content:
     Raises FormatError where the file is missing, truncated, foreign or not valid, or names weights
     elsewhere; UnsupportedError for another opset, and for all operators that are not supported.
     """
-    onnx = require("onnx")
-    model = _parsed(path)
-    _load_weights(model, path)
-    try:
-        if model.functions:
-            model = onnx.inliner.inline_local_functions(model)
-        onnx.checker.check_model(model)
-    except Exception as error:  # the checker's own errors, and those of its C++ parts
-        raise FormatError(f"{path}: is not a valid ONNX model: {error}") from None
+    model = checked_model(path)
     _check_opset(model, path)
     _check_operators(model.graph, path)
     stored = {t.name for t in model.graph.initializer}
@@ -101,81 +90,6 @@ def read(path: Path) -> Content:
     )
     body = _body(model.graph, path)
     return Content(body, declared, model.producer_name, _state(model, body, path))
-
-
-def _parsed(path: Path) -> Any:
-    from google.protobuf.message import DecodeError
-    from onnx import ModelProto
-
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise FormatError(f"{path}: cannot be read: {error.strerror}") from None
-    model = ModelProto()
-    try:
-        model.ParseFromString(content)
-    except DecodeError:
-        model = ModelProto()
-    if not model.ir_version or not model.opset_import:
-        raise FormatError(f"{path}: expected an ONNX model, but it is truncated or foreign")
-    return model
-
-
-# weights in other files
-
-
-def _load_weights(model: Any, path: Path) -> None:
-    """Put the weights that are stored beside the file at `path` into `model`."""
-    from onnx import TensorProto
-
-    for tensor in _tensors(model.graph):
-        if tensor.data_location == TensorProto.EXTERNAL:
-            entries = {entry.key: entry.value for entry in tensor.external_data}
-            tensor.raw_data = _stored_beside(path, tensor.name, entries)
-            tensor.data_location = TensorProto.DEFAULT
-            del tensor.external_data[:]
-
-
-def _stored_beside(path: Path, name: str, entries: Mapping[str, str]) -> bytes:
-    location = entries.get("location", "")
-    file = path.parent / location
-    if not location or Path(location).name != location or "\\" in location or file.is_symlink():
-        raise FormatError(
-            f"{path}: keeps the weight {name!r} in {location!r}; expected the name of a file that "
-            "lies beside the model itself, without folders or links"
-        )
-    try:
-        size = file.stat().st_size
-        offset = int(entries.get("offset", 0))
-        length = int(entries.get("length", size - offset))
-        if not 0 <= offset <= offset + length <= size or not file.is_file():
-            raise ValueError
-        with file.open("rb") as stream:
-            stream.seek(offset)
-            return stream.read(length)
-    except (OSError, ValueError):
-        raise FormatError(
-            f"{path}: keeps the weight {name!r} in {location}, which is missing or truncated"
-        ) from None
-
-
-def _graphs(graph: Any) -> Iterable[Any]:
-    """Yield `graph` and all graphs in its attributes."""
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inner in (*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs):
-                yield from _graphs(inner)
-
-
-def _tensors(graph: Any) -> Iterable[Any]:
-    for part in _graphs(graph):
-        yield from part.initializer
-        for node in part.node:
-            for attribute in node.attribute:
-                yield from attribute.tensors
-                if attribute.HasField("t"):
-                    yield attribute.t
 
 
 # what is supported
@@ -192,8 +106,8 @@ def _check_opset(model: Any, path: Path) -> None:
 
 
 def _check_operators(graph: Any, path: Path) -> None:
-    wrong = sorted({w for part in _graphs(graph) for node in part.node for w in _unsupported(node)})
-    wrong += ["sparse initialisers"] * any(part.sparse_initializer for part in _graphs(graph))
+    wrong = sorted({w for part in graphs(graph) for node in part.node for w in _unsupported(node)})
+    wrong += ["sparse initialisers"] * any(part.sparse_initializer for part in graphs(graph))
     if wrong:
         raise UnsupportedError(
             f"{path}: has operators that pullback does not know: {', '.join(wrong)}"
@@ -344,7 +258,7 @@ def _state(model: Any, body: Body, path: Path) -> frozenset[str]:
     }
     try:
         return frozenset(running.union(json.loads(notes.get(STATE, "[]"))))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise FormatError(f"{path}: its entry {STATE} is damaged") from None
 
 

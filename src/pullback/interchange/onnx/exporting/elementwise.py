@@ -27,19 +27,24 @@ def _zero_if(w: Any, condition: Any, x: Any) -> Any:
     return w.Where(condition, 0, x)
 
 
-def _softplus(w: Any, x: Any) -> Any:
-    return w.Add(w.Max(x, 0), w.Log(w.Add(w.Exp(w.Neg(w.Abs(x))), 1)))
-
-
 def _logaddexp(w: Any, a: Any, b: Any) -> Any:
     """max + log(1 + exp(-|a - b|)), where two infinities of one sign are not subtracted."""
     d = _zero_if(w, w.Equal(a, b), w.Sub(a, b))
-    return w.Add(w.Max(a, b), w.Log(w.Add(w.Exp(w.Neg(w.Abs(d))), 1)))
+    return w.Add(w.Max(a, b), w.Softplus(w.Neg(w.Abs(d))))
 
 
 def _logaddexp2(w: Any, a: Any, b: Any) -> Any:
     ln2 = math.log(2)
     return w.Div(_logaddexp(w, w.Mul(a, ln2), w.Mul(b, ln2)), ln2)
+
+
+def _hypot(w: Any, a: Any, b: Any) -> Any:
+    """The greater one times sqrt(1 + ratio^2), whose squares do not overflow."""
+    a, b = w.Abs(a), w.Abs(b)
+    most = w.Max(a, b)
+    alike = w.Equal(a, b)  # two zeros or infinities, too
+    ratio = w.Where(alike, 1, w.Div(w.Min(a, b), w.Where(alike, 1, most)))
+    return w.Mul(most, w.Sqrt(w.Add(w.Mul(ratio, ratio), 1)))
 
 
 def _arctan2(w: Any, y: Any, x: Any) -> Any:
@@ -57,13 +62,20 @@ def _remainder(w: Any, a: Any, b: Any) -> Any:
     if a.dtype.kind != "f":
         return w.Mod(a, b)
     r = w.Mod(a, b, fmod=1)
-    other = w.Less(w.Mul(w.Sign(r), w.Sign(b)), 0)
-    return w.Where(other, w.Add(r, b), r)
+    return w.Where(_opposed(w, r, b), w.Add(r, b), r)
 
 
 def _floor_divide(w: Any, a: Any, b: Any) -> Any:
-    quotient = w.Div(w.Sub(a, _remainder(w, a, b)), b)
-    return w.Round(quotient) if a.dtype.kind == "f" else quotient
+    if a.dtype.kind != "f":
+        return w.Div(w.Sub(a, w.Mod(a, b)), b)
+    r = w.Mod(a, b, fmod=1)
+    towards_zero = w.Round(w.Div(w.Sub(a, r), b))
+    below = w.Where(_opposed(w, r, b), w.Sub(towards_zero, 1), towards_zero)
+    return w.Where(w.Equal(b, 0), w.Div(a, b), below)
+
+
+def _opposed(w: Any, a: Any, b: Any) -> Any:
+    return w.Less(w.Mul(w.Sign(a), w.Sign(b)), 0)
 
 
 def _expm1(w: Any, x: Any) -> Any:
@@ -143,8 +155,8 @@ enter_expressions(
         "reciprocal": node("Reciprocal"),
         "power": node("Pow"),
         "exp": node("Exp"),
-        "exp2": _scaled("Exp", math.log(2)),
-        "exp10": _scaled("Exp", math.log(10)),
+        "exp2": lambda w, x: w.Pow(w.value(2, x.dtype), x),
+        "exp10": lambda w, x: w.Pow(w.value(10, x.dtype), x),
         "expm1": _expm1,
         "log": node("Log"),
         "log2": lambda w, x: w.Div(w.Log(x), math.log(2)),
@@ -152,7 +164,7 @@ enter_expressions(
         "log1p": _log1p,
         "logaddexp": _logaddexp,
         "logaddexp2": _logaddexp2,
-        "hypot": lambda w, a, b: w.Sqrt(w.Add(w.Mul(a, a), w.Mul(b, b))),
+        "hypot": _hypot,
         "maximum": _either("Max", "Or"),
         "minimum": _either("Min", "And"),
         "fmax": lambda w, a, b: w.Where(w.IsNaN(a), b, w.Where(w.IsNaN(b), a, w.Max(a, b))),
@@ -169,7 +181,7 @@ enter_expressions(
             w.Equal(x, 0), half, w.Where(w.IsNaN(x), x, w.Max(w.Sign(x), 0))
         ),
         "chain_product": lambda w, x, s: _zero_if(w, w.Equal(x, 0), w.Mul(x, s)),
-        "ldexp": lambda w, x, n: w.Mul(x, w.Exp(w.Mul(n, math.log(2)))),
+        "ldexp": lambda w, x, n: w.Mul(x, w.Pow(w.value(2, n.dtype), n)),
         "sin": node("Sin"),
         "cos": node("Cos"),
         "tan": node("Tan"),
@@ -188,7 +200,7 @@ enter_expressions(
         "sindg": _scaled("Sin", math.pi / 180),
         "cosdg": _scaled("Cos", math.pi / 180),
         "expit": node("Sigmoid"),
-        "log_expit": lambda w, x: w.Neg(_softplus(w, w.Neg(x))),
+        "log_expit": lambda w, x: w.Neg(w.Softplus(w.Neg(x))),
         "logit": lambda w, x: w.Log(w.Div(x, w.Sub(1, x))),
         "erf": node("Erf"),
         "erfc": lambda w, x: w.Sub(1, w.Erf(x)),

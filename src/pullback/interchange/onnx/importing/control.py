@@ -34,7 +34,7 @@ def _scan(
     turned = scan_input_directions or [0] * num_scan_inputs
     xs = [np.moveaxis(x, axis, 0) for x, axis in zip(inputs[count:], axes, strict=True)]
     outward = list(scan_output_directions or [])
-    backwards = bool(turned[0]) and all(turned) and all(outward)
+    backwards = all(turned) and bool(outward) and all(outward)
     if not backwards:
         xs = [np.flip(x, 0) if t else x for x, t in zip(xs, turned, strict=True)]
 

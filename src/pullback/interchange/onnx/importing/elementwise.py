@@ -49,7 +49,7 @@ def _shift(a: Any, n: Any, *, direction: str) -> Any:
 
 
 def _shrink(x: Any, *, bias: float = 0.0, lambd: float = 0.5) -> Any:
-    return np.where(x < -lambd, x + bias, np.where(x > lambd, x - bias, 0))
+    return cast(np.where(x < -lambd, x + bias, np.where(x > lambd, x - bias, 0)), x.dtype)
 
 
 def _is_infinite(x: Any, *, detect_negative: int = 1, detect_positive: int = 1) -> Any:

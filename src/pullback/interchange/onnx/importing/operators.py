@@ -36,3 +36,8 @@ def integer(x: Any) -> int:
 def cast(x: Any, dtype: Any) -> Any:
     """Return `x` in `dtype`."""
     return array_of(x).astype(np.dtype(dtype))
+
+
+def wide(x: Any) -> Any:
+    """Return `x` in a dtype that sums of squares fit into: float32 for float16."""
+    return cast(x, np.float32) if x.dtype == np.float16 else x

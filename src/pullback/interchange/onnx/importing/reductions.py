@@ -7,7 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from pullback.interchange.onnx.importing.operators import OPERATORS, cast, integer, integers
+from pullback.interchange.onnx.importing.operators import (
+    OPERATORS,
+    cast,
+    integer,
+    integers,
+    wide,
+)
 from pullback.nn import activations as nn
 
 
@@ -17,13 +23,9 @@ def _reduction(function: Callable[..., Any]) -> Callable[..., Any]:
     def reduce(
         x: Any, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
     ) -> Any:
-        if axes is None or np.size(axes) == 0:
-            if noop_with_empty_axes:
-                return x
-            axis = tuple(range(x.ndim))
-        else:
-            axis = tuple(integers(axes))
-        return cast(function(x, axis=axis, keepdims=bool(keepdims)), x.dtype)
+        given = () if axes is None or np.size(axes) == 0 else tuple(integers(axes))
+        axis = given if given or noop_with_empty_axes else tuple(range(x.ndim))
+        return cast(function(wide(x), axis=axis, keepdims=bool(keepdims)), x.dtype)
 
     return reduce
 
@@ -60,7 +62,9 @@ def _running_sum(x: Any, axis: Any, *, exclusive: int = 0, reverse: int = 0) -> 
     place = integer(axis)
     x = np.flip(x, place) if reverse else x
     total = cast(np.cumsum(x, axis=place), x.dtype)
-    total = total - x if exclusive else total
+    if exclusive:  # not total - x, which cancels
+        before, last = np.split(total, [-1], place)
+        total = np.concatenate([np.zeros_like(last), before], place)
     return np.flip(total, place) if reverse else total
 
 
@@ -69,11 +73,14 @@ def _normalised(x: Any, axis: Any, epsilon: float) -> Any:
 
 
 def _moments(x: Any, axis: Any, epsilon: float) -> tuple[Any, Any, Any]:
-    """Return x with mean 0 and variance 1 along `axis`, the mean, and 1 / the deviation."""
-    mean = np.mean(x, axis=axis, keepdims=True)
+    """Return x with mean 0 and variance 1 along `axis`, the mean, and 1 / the deviation.
+
+    The last two are wide, as ONNX's stash_type says.
+    """
+    mean = np.mean(wide(x), axis=axis, keepdims=True)
     centred = x - mean
     inverse = 1 / np.sqrt(np.mean(centred * centred, axis=axis, keepdims=True) + epsilon)
-    return centred * inverse, mean, inverse
+    return cast(centred * inverse, x.dtype), mean, inverse
 
 
 def _per_channel(values: Any, ndim: int) -> Any:
@@ -99,7 +106,9 @@ def _layer_norm(
 
 def _rms_norm(x: Any, scale: Any, *, axis: int = -1, epsilon: float = 1e-5) -> Any:
     axes = tuple(range(axis % x.ndim, x.ndim))
-    return x / np.sqrt(np.mean(x * x, axis=axes, keepdims=True) + epsilon) * scale
+    y = wide(x)
+    root = np.sqrt(np.mean(y * y, axis=axes, keepdims=True) + epsilon)
+    return cast(y / root, x.dtype) * scale
 
 
 def _instance_norm(x: Any, scale: Any, bias: Any, *, epsilon: float = 1e-5) -> Any:
@@ -121,8 +130,9 @@ def _group_norm(
 
 
 def _lp_norm(x: Any, *, axis: int = -1, p: int = 2) -> Any:
-    size = np.sum(np.abs(x), axis, keepdims=True) if p == 1 else _euclidean(x, axis, True)
-    return np.where(size == 0, 0, x / np.where(size == 0, 1, size))
+    y = wide(x)
+    size = np.sum(np.abs(y), axis, keepdims=True) if p == 1 else _euclidean(y, axis, True)
+    return cast(np.where(size == 0, 0, y / np.where(size == 0, 1, size)), x.dtype)
 
 
 def _euclidean(x: Any, axis: Any, keepdims: bool) -> Any:

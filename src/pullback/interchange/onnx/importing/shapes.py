@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ def _reshape(x: Any, shape: Any, *, allowzero: int = 0) -> Any:
 
 
 def _flatten(x: Any, *, axis: int = 1) -> Any:
-    rows = int(np.prod(x.shape[: axis if axis >= 0 else axis + x.ndim]))
-    return np.reshape(x, (rows, x.size // rows if rows else 0))
+    place = axis if axis >= 0 else axis + x.ndim
+    return np.reshape(x, (math.prod(x.shape[:place]), math.prod(x.shape[place:])))
 
 
 def _squeeze(x: Any, axes: Any = None) -> Any:
@@ -32,6 +33,8 @@ def _slice(x: Any, starts: Any, ends: Any, axes: Any = None, steps: Any = None) 
     jumps = [1] * len(firsts) if steps is None else integers(steps)
     parts = [slice(None)] * x.ndim
     for axis, first, last, step in zip(places, firsts, lasts, jumps, strict=True):
+        if step < 0:  # ONNX takes the first element there, NumPy none
+            first = max(first, -x.shape[axis])
         parts[axis] = slice(first, last, step)
     return x[tuple(parts)]
 
