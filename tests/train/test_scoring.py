@@ -91,6 +91,23 @@ def test_what_does_not_fit_is_refused_before_training(tmp_path):
     trainer = Trainer(model, "softmax_cross_entropy", pb.optim.sgd(0.1), metric="f1")
     with pytest.raises(DataError, match=r"metric 'f1' cannot be taken.*choose another average"):
         trainer.fit(data, out=tmp_path / "run")
-    with pytest.raises(DataError, match="expected labels for this metric, got float64"):
+    with pytest.raises(DataError, match="metric 'balanced_accuracy': expected labels, got fl"):
         find_metric("balanced_accuracy")(GUESSES, NUMBERS)
+    with pytest.raises(DataError, match="metric 'mae' cannot be taken"):
+        find_metric("mae")(LOGITS, LABELS)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "targets"),
+    [(GUESSES, NUMBERS), (LOGITS, LOGITS), (LOGITS, LABELS + 1), (LOGITS, LOGITS > -9)],
+)
+def test_accuracy_is_not_taken_of_numbers_to_predict(outputs, targets):
+    with pytest.raises(DataError, match=r"labels: expected classes from 0 to .*other numbers"):
+        find_metric("accuracy")(outputs, targets)
+
+
+@pytest.mark.parametrize("measure", [pb.train.metrics.mae, pb.train.metrics.rmse])
+def test_errors_of_many_rows_are_summed_in_float64(measure):
+    targets = RNG.normal(size=(10**6, 2)).astype(np.float32)
+    np.testing.assert_allclose(measure(targets + np.float32(0.3), targets), 0.3, rtol=1e-6)

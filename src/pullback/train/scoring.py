@@ -70,7 +70,8 @@ def find_metric(metric: str | Metric | Callable[[Any, Any], float]) -> Metric:
             f"metric: expected one of {', '.join([*METRICS, *SHORT])}, a scorer of scikit-learn "
             f"(balanced_accuracy, f1, roc_auc, ...), or a function, got {metric!r}{hint}"
         )
-    return Metric(metric, _scored(scorer_name, -1 if metric in SHORT else 1), metric not in SHORT)
+    sign = -1 if metric in SHORT else 1
+    return Metric(metric, _scored(scorer_name, sign, shown=metric), metric not in SHORT)
 
 
 def _of_labels(function: Callable[[Any, Any], float]) -> Callable[[Any, Any], float]:
@@ -81,7 +82,7 @@ def _of_labels(function: Callable[[Any, Any], float]) -> Callable[[Any, Any], fl
     return measure
 
 
-def _scored(name: str, sign: int) -> Callable[[Any, Any], float]:
+def _scored(name: str, sign: int, shown: str) -> Callable[[Any, Any], float]:
     """Return scikit-learn's scorer as a function of outputs and targets."""
     from sklearn.metrics import get_scorer, log_loss, make_scorer
 
@@ -92,7 +93,7 @@ def _scored(name: str, sign: int) -> Callable[[Any, Any], float]:
         if numbers:
             estimator, truth = _estimators()[0](), targets
         else:
-            outputs, truth = _probabilities(outputs), _labels(targets)
+            outputs, truth = _probabilities(outputs), _labels(targets, shown)
             estimator = _estimators()[1](outputs.shape[1])
         judge = scorer
         if name == "neg_log_loss":  # targets may lack a class
@@ -106,7 +107,7 @@ def _scored(name: str, sign: int) -> Callable[[Any, Any], float]:
             raise
         except (ValueError, TypeError) as error:
             raise DataError(
-                f"metric {name!r} cannot be taken of outputs of shape {np.shape(outputs)} and "
+                f"metric {shown!r} cannot be taken of outputs of shape {np.shape(outputs)} and "
                 f"targets {targets.dtype} of shape {np.shape(targets)}: {error}"
             ) from None
 
@@ -122,12 +123,15 @@ def _probabilities(outputs: Any) -> Any:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
-def _labels(targets: Any) -> Any:
+def _labels(targets: Any, metric: str) -> Any:
     """Return labels of labels, one-hot rows, or zeros and ones in a column."""
     columns = targets.reshape(len(targets), -1)
     labels = columns.argmax(axis=1) if columns.shape[1] > 1 else columns[:, 0]
     if not (labels == np.round(labels)).all():
-        raise DataError(f"targets: expected labels for this metric, got {targets.dtype} numbers")
+        raise DataError(
+            f"metric {metric!r}: expected labels, got {targets.dtype} numbers to predict; for them "
+            "take another, such as r2 or mae"
+        )
     return labels.astype(np.int64)
 
 
