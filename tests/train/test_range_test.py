@@ -28,6 +28,16 @@ def test_the_suggestion_is_below_where_gradient_descent_diverges_and_not_far():
     np.testing.assert_allclose(ratios, (10 / 1e-7) ** (1 / 199), rtol=1e-6)
 
 
+def test_a_loss_below_zero_is_no_divergence():
+    def shifted(outputs, targets):
+        return pb.nn.mean_squared_error(outputs, targets) - 20
+
+    found = find_learning_rate(model(), shifted, LINEAR, optim.sgd, batch_size=64)
+    limit = 2 / np.linalg.eigvalsh(2 * X.T @ X / len(X)).max()
+    assert found.smoothed.min() < 0
+    assert 1e-2 * limit < found.suggestion < limit < found.rates[-1]
+
+
 @pytest.mark.parametrize("optimizer", [optim.adam, optim.momentum, optim.lion])
 def test_the_suggestion_trains(optimizer):
     labels = (X[:, 0] * X[:, 1] > 0).astype(np.int64)
@@ -56,8 +66,10 @@ def test_it_draws_a_picture(tmp_path):
 
 
 def test_bad_options_are_named():
-    with pytest.raises(ConfigError, match=r"lowest: expected a rate below highest, 10\.0, got 20"):
+    with pytest.raises(ConfigError, match=r"lowest: expected a rate above 0 and below highest, 10"):
         find_learning_rate(model(), "l1", LINEAR, lowest=20.0)
+    with pytest.raises(ConfigError, match="lowest: expected a rate above 0"):
+        find_learning_rate(model(), "l1", LINEAR, lowest=0.0)
     with pytest.raises(ConfigError, match="steps"):
         find_learning_rate(model(), "l1", LINEAR, steps=3)
     with pytest.raises(ConfigError, match="loss: expected one of"):

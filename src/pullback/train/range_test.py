@@ -27,7 +27,7 @@ from pullback.train.stream import Stream
 
 SMOOTHING = 0.9
 DIVERGED = 4.0
-"""The test ends where the smoothed loss is this many times the least one before."""
+"""The test ends where the smoothed loss is this many times the least one before, if positive."""
 SAFETY = 10.0
 """By how much the suggestion is below the rate of the least smoothed loss."""
 
@@ -98,8 +98,10 @@ def find_learning_rate(
     >>> 0.001 < found.suggestion < 1
     True
     """
-    if not lowest < highest:
-        raise ConfigError(f"lowest: expected a rate below highest, {highest}, got {lowest}")
+    if not 0 < lowest < highest:
+        raise ConfigError(
+            f"lowest: expected a rate above 0 and below highest, {highest}, got {lowest}"
+        )
     if steps < 10 or batch_size < 1:
         raise ConfigError(
             f"steps, batch_size: expected 10 or more and 1 or more, got {steps} and {batch_size}"
@@ -116,7 +118,7 @@ def find_learning_rate(
             model, state, *_ = stretch
             losses += map(float, stretch.losses)
         smoothed = _smoothed(losses)
-        if len(losses) == steps or not smoothed[-1] < DIVERGED * np.min(smoothed):
+        if len(losses) == steps or not smoothed[-1] < _limit(np.min(smoothed)):
             break
     return _suggest(np.array([float(rate_at(i)) for i in range(len(losses))]), np.array(losses))
 
@@ -136,9 +138,14 @@ def _smoothed(losses: list[float]) -> Any:
     return np.array(found)
 
 
+def _limit(least: Any) -> Any:
+    """Return the loss that counts as diverged where `least` was reached, which may be negative."""
+    return least + (DIVERGED - 1) * np.abs(least)
+
+
 def _suggest(rates: Any, losses: Any) -> RangeTest:
     smoothed = _smoothed(list(losses))
-    kept = np.isfinite(smoothed) & (smoothed <= DIVERGED * np.minimum.accumulate(smoothed))
+    kept = np.isfinite(smoothed) & (smoothed <= _limit(np.minimum.accumulate(smoothed)))
     count = len(kept) if kept.all() else int(np.argmin(kept))
     if count < 2:
         raise DivergenceError(
