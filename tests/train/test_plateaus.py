@@ -167,7 +167,7 @@ def test_the_rate_falls_on_a_plateau_and_resuming_agrees(tmp_path):
     assert same(straight.model, resumed.model)
 
 
-def test_bad_options_are_named_before_training():
+def test_bad_options_are_named_before_training(tmp_path):
     for create, message in (
         (lambda: EarlyStopping(patience=2.5), "patience: expected a whole number"),
         (lambda: EarlyStopping(mode="least"), "mode: expected 'min', 'max' or None, got 'least'"),
@@ -179,8 +179,13 @@ def test_bad_options_are_named_before_training():
             create()
     for callback in (EarlyStopping(), BestModel("validation_loss"), ReduceOnPlateau()):
         with pytest.raises(ConfigError, match=r"monitor: expected one of train_loss.*validation"):
-            make().fit(moons(), epochs=1, callbacks=[callback])
+            make().fit(moons(), epochs=1, callbacks=[callback], out=tmp_path / "new")
+        assert not (tmp_path / "new").exists()
     fixed = Trainer(make().model, "softmax_cross_entropy", pb.optim.adam(0.1))
     with pytest.raises(ConfigError, match="Adjustable"):
         fixed.fit(moons(), epochs=1, callbacks=[ReduceOnPlateau(monitor="train_loss")])
     assert fixed.history == []
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="monitor"):
+        make().fit(moons(), epochs=1, callbacks=[BestModel()], out=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

@@ -131,6 +131,28 @@ def test_machine_code_and_numpy_train_alike():
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
+def test_the_report_says_which_operations_numpy_runs():
+    def with_an_inverse(outputs, targets):
+        return np.sum(np.linalg.pinv(outputs) ** 2)
+
+    trainer = make()
+    with pytest.raises(ConfigError, match="call fit first"):
+        trainer.report()
+    trainer.fit(moons(), epochs=1, **FIT)
+    loop, last_batch = trainer.report().split("\nstep: ")
+    assert loop.startswith("steps: ")
+    assert "around steps" in loop
+    assert "by NumPy    nothing" in loop
+    assert "by NumPy    nothing" in last_batch
+    mixed = Trainer(make().model, with_an_inverse, pb.optim.sgd(1e-9))
+    mixed.fit(moons(), epochs=1, **FIT)
+    assert "around steps" not in mixed.report()
+    assert "by NumPy    pinv" in mixed.report()
+    plain = make(compiled=False)
+    plain.fit(moons(), epochs=1, **FIT)
+    assert plain.report() == "all by NumPy, with compiled=False"
+
+
 def test_callbacks_see_every_batch():
     recorder = Recorder()
     make().fit(moons(), epochs=2, callbacks=[recorder], **FIT)
@@ -203,6 +225,11 @@ def test_damaged_and_foreign_checkpoints_are_refused(tmp_path):
 
     path.write_bytes(save({"x": np.zeros(2)}))
     with pytest.raises(CheckpointError, match="not one that pullback wrote"):
+        resume()
+    path.write_bytes(content)
+    model, state = make().model, make().state
+    checkpoint.save(path, {"model": model, "state": state}, {"run": {}, "history": [1.0]})
+    with pytest.raises(CheckpointError, match="holds no history of a run"):
         resume()
     path.unlink()
     with pytest.raises(CheckpointError, match="no such file"):

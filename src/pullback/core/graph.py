@@ -184,6 +184,11 @@ class Graph:
         self.executor = executor
         return self
 
+    @property
+    def program(self) -> Callable[[Sequence[Any]], list[Any]] | None:
+        """What `run_by` made to compute this graph, or the interpreter's; None before either."""
+        return self._program
+
     def run(self, leaves: Sequence[Any]) -> list[Any]:
         """Compute the results from the flat list of arguments, unchecked."""
         if self._captures or any(isinstance(leaf, Tracer) for leaf in leaves):

@@ -24,8 +24,11 @@ CHECKPOINT, BEST, MODEL, METRICS, CURVES = FILES = (
 """What training writes; all but the first two can be made anew from the first."""
 
 
-def create(folder: Path) -> None:
-    """Make `folder`; raise CheckpointError where it holds what a run would overwrite."""
+def create(folder: Path) -> bool:
+    """Make `folder`, and return whether it was not there before.
+
+    Raises CheckpointError where it holds what a run would overwrite.
+    """
     if importlib.util.find_spec("matplotlib") is None:
         raise ConfigError(
             "out: curves.png needs matplotlib, which is not installed: "
@@ -41,7 +44,9 @@ def create(folder: Path) -> None:
             f"{folder} holds a file {there[0]}, which training would overwrite: choose another "
             "folder"
         )
+    new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
+    return new
 
 
 def save(
@@ -69,7 +74,11 @@ def load(
     path = folder / CHECKPOINT
     trees, info = checkpoint.load(path, {"model": model, "state": state})
     made, history = info.get("run"), info.get("history")
-    if not isinstance(made, dict) or not isinstance(history, list):
+    if not (
+        isinstance(made, dict)
+        and isinstance(history, list)
+        and all(isinstance(row, dict) for row in history)
+    ):
         raise CheckpointError(
             f"{path}: holds no history of a run; restore it from a copy, or train again into "
             "another folder"

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pullback.core.errors import ConfigError
 from pullback.core.graph import Graph
 from pullback.core.tracing import trace
 from pullback.native.compile import Precision
@@ -77,6 +78,21 @@ class Steps:
             if not np.isfinite(loss):
                 return
 
+    def report(self) -> str:
+        """Return what runs: the loop over many steps, then the steps that are called one by one.
+
+        Raises ConfigError before the first step.
+        """
+        loops = [loop for _, loop in self._loops.values() if loop is not None]
+        ran = [graph for graph in (*loops, *self._graphs.values()) if graph.program is not None]
+        if not ran:
+            raise ConfigError("report: no step has been taken yet; call fit first")
+        if not self.compiled:
+            return "all by NumPy, with compiled=False"
+        from pullback.native.report import report
+
+        return "\n".join(report(graph.program) for graph in ran)
+
     def ready(self, graph: Graph) -> Graph:
         """Return the graph to be run, by machine code where that is asked for."""
         if not self.compiled or graph.executor is not None:
@@ -136,7 +152,7 @@ def many(step: Graph) -> Callable[..., Any]:
     """
     loss = step.results[-1].aval
 
-    def run(model: Any, state: Any, arrays: Any, batches: Any, start: Any, stop: Any) -> Any:
+    def steps(model: Any, state: Any, arrays: Any, batches: Any, start: Any, stop: Any) -> Any:
         def goes_on(carry: Any) -> Any:
             *_, k, last, _ = carry
             return np.logical_and(np.less(k, stop), np.isfinite(last))
@@ -152,7 +168,7 @@ def many(step: Graph) -> Callable[..., Any]:
         model, state, end, _, losses = while_loop(goes_on, advance, carry)
         return model, state, end, losses
 
-    return run
+    return steps
 
 
 def _signature(arrays: Sequence[Any]) -> tuple[Any, ...]:

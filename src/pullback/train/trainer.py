@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -129,11 +130,15 @@ class Trainer:
         origin = self._origin(data, validation, batch_size, seed)
         if folder is not None and resume:
             self._restore(folder, origin)
-        elif folder is not None:
-            run.create(folder)
+        new = folder is not None and not resume and run.create(folder)
         first = len(self.history) + 1
-        for callback in callbacks:
-            callback.on_train_begin(self, first, epochs, len(data))
+        try:
+            for callback in callbacks:
+                callback.on_train_begin(self, first, epochs, len(data))
+        except BaseException:
+            if folder is not None and new:  # nothing has been trained: leave no trace
+                shutil.rmtree(folder)
+            raise
         if folder is not None and not resume:
             self._save(folder, origin)
         for epoch in range(first, epochs + 1):
@@ -190,6 +195,15 @@ class Trainer:
         if self.metric is not None:
             figures[self.metric.name] = self.metric(outputs, targets)
         return figures
+
+    def report(self) -> str:
+        """Return what training was compiled to, and by `by NumPy` which operations were not.
+
+        One part tells of the loop over the steps of an epoch, others of steps that are called one
+        by one: the shorter last batch, or all where an operation has no machine code. The figures
+        are those of `pb.compile(f).report()`. Raises ConfigError before `fit`.
+        """
+        return self._steps.report()
 
     def draw_curves(self, folder: Path, title: str = "") -> Path:
         """Draw the history into curves.png in `folder` and return its path."""
