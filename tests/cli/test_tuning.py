@@ -67,6 +67,17 @@ def test_find_lr_suggests_and_draws_and_does_not_train(tmp_path):
     assert [path.name for path in (tmp_path / "tried").iterdir()] == ["lr.png"]
 
 
+def test_errors_are_in_the_units_of_the_targets(tmp_path):
+    said = pullback(*SMALL, "--metric", "mae", "--epochs", 2, "--out", tmp_path / "run")
+    price, fee = (float(x) for x in re.findall(r"mean absolute error ([\d.]+)", said))
+    (shown,) = re.findall(r"\nmae +([\d.]+) on held-out", said)
+    assert price > 10 * fee
+    assert float(shown) == pytest.approx((price + fee) / 2, rel=1e-3)
+    header, *_, last = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    row = dict(zip(header.split(","), last.split(","), strict=True))
+    assert f"mae {float(row['validation_mae']):#.4g}" in said
+
+
 def test_balanced_classes_are_trained_on(tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(size=300).round(3)

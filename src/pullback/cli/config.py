@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from math import inf
 from pathlib import Path
 from typing import Any, Literal
@@ -18,8 +18,12 @@ from pullback.optim import OPTIMIZERS
 from pullback.optim.optimizer import Optimizer
 from pullback.train.files import write_atomically
 from pullback.train.image_folder import is_image_folder
+from pullback.train.images import ImagePreprocessor
+from pullback.train.metrics import METRICS
+from pullback.train.scoring import Metric, find_metric
 from pullback.train.sources import BUILT_IN, Source, load, load_images
 from pullback.train.stream import DEFAULT_WINDOW
+from pullback.train.table import TablePreprocessor
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +82,27 @@ class Config:
                 self.source, self.target, self.task, self.seed, self.validation, self.window
             )
         if not is_image_folder(self.source):
+            option = "--augment" if self.augment else "--image-size"
             raise ConfigError(
-                f"--image-size, --augment: {self.source} is not a folder with a sub-folder of "
-                "images for each class; leave them out"
+                f"{option}: {self.source} is not a folder with a sub-folder of "
+                f"images for each class; leave {option} out"
             )
         window = self.window or DEFAULT_WINDOW
         return load_images(
             self.source, self.seed, self.validation, window, self.image_size, augment=self.augment
         )
 
-    def metric_of(self, task: str) -> str:
-        """Return the name of the metric of the run, the usual one of `task` if none was chosen."""
-        return self.metric or ("accuracy" if task == "classification" else "r2")
+    def metric_of(self, preprocessing: TablePreprocessor | ImagePreprocessor) -> Metric:
+        """Return the metric of the run, accuracy or r2 if none was chosen.
+
+        Numbers are measured in the units of the targets; r2, which has no unit, as they are.
+        """
+        classify = preprocessing.task == "classification"
+        metric = find_metric(self.metric or ("accuracy" if classify else "r2"))
+        if metric.name in METRICS or not isinstance(preprocessing, TablePreprocessor) or classify:
+            return metric
+        in_units, measure = preprocessing.in_units, metric.function
+        return replace(metric, function=lambda outputs, t: measure(in_units(outputs), in_units(t)))
 
     def make_model(self, shape: Sequence[int], outputs: int) -> Any:
         """Return the untrained network for inputs of `shape`: a convolutional one for images."""

@@ -79,15 +79,15 @@ def _predicted(trainer: Any, preprocessing: Any, source: Path) -> Any:
 
 
 def _as_table(preprocessing: Any, outputs: Any) -> Any:
-    import numpy as np
     import pandas as pd
+
+    from pullback.nn import softmax
 
     if preprocessing.task == "regression":
         numbers = preprocessing.in_units(outputs)
         return pd.DataFrame(numbers, columns=[t.name for t in preprocessing.targets])
     (target,) = preprocessing.targets
-    shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    probabilities = shifted / shifted.sum(axis=1, keepdims=True)
+    probabilities = softmax(outputs)
     chosen = [target.classes[i] for i in probabilities.argmax(axis=1)]
     columns = {target.name: chosen}
     columns |= {f"p({c})": probabilities[:, i] for i, c in enumerate(target.classes)}

@@ -89,9 +89,18 @@ def figures(row: Row, metric: str) -> list[str]:
     parts = [f"loss {row['train_loss']:.4f}"]
     if "validation_loss" in row:
         parts.append(f"val {row['validation_loss']:.4f}")
-        parts.append(f"{metric} {row[f'validation_{metric}']:.4f}")
+        parts.append(f"{metric} {number(row[f'validation_{metric}'])}")
     parts.append(f"{row['samples_per_second']:,.0f} samples/s")
     return parts
+
+
+def number(x: float) -> str:
+    """Return `x` with four digits, and none after the point of what is large.
+
+    >>> [number(x) for x in (0.5, 22907.3, 1.234567e-5)]
+    ['0.5000', '22,907', '1.235e-05']
+    """
+    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:#.4g}"
 
 
 def fitting(parts: list[str], room: int) -> list[str]:

@@ -47,7 +47,7 @@ def report(
         model,
         "softmax_cross_entropy" if classify else "mean_squared_error",
         sgd(config.lr),  # there are no further steps
-        metric=config.metric_of(preprocessing.task),
+        metric=config.metric_of(preprocessing),
     )
     trainer.history = info.get("history", [])
     records = read_layers(run / LAYERS) if (run / LAYERS).exists() else []

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pullback.cli.config import Config
+from pullback.cli.progress import number
 from pullback.core import pytree
 from pullback.train import Source, TablePreprocessor, Trainer
 from pullback.train.metrics import mae, rmse
 
-FORMS = {"accuracy": ("accuracy", "{:.2%}"), "r2": ("R²", "{:.3f}")}
+FORMS: dict[str, tuple[str, Callable[[float], str]]] = {
+    "accuracy": ("accuracy", "{:.2%}".format),
+    "r2": ("R²", "{:.3f}".format),
+}
 
 
 def describe(data: Source, name: str) -> str:
@@ -25,7 +30,7 @@ def describe(data: Source, name: str) -> str:
 
 
 def rows(
-    trainer: Trainer, config: Config, data: Source, name: str, folder: Path, took: str
+    trainer: Trainer, config: Config, data: Source, folder: Path, took: str
 ) -> list[tuple[str, str]]:
     """Return the summary as pairs of label and text."""
     preprocessing, history = data.preprocessing, trainer.history
@@ -33,7 +38,6 @@ def rows(
     parameters = sum(leaf.size for leaf in pytree.leaves(trainer.model))
     layers = " - ".join(map(str, widths))
     found = [
-        ("data", describe(data, name)),
         ("network", f"{layers}, {config.activation}, {parameters:,} parameters"),
         ("training", f"{len(history)} epochs; {took}"),
     ]
@@ -41,16 +45,16 @@ def rows(
     higher = trainer.metric is None or trainer.metric.higher_is_better
     best = (max if higher else min)(history, key=lambda row: row[key])
     metric = str(trainer.metric_name)
-    label, form = FORMS.get(metric, (metric, "{:.4g}"))
-    last = form.format(trainer.evaluate(data.validation)[metric])
-    when = f"best {form.format(best[key])} in epoch {int(best['epoch'])}"
+    label, form = FORMS.get(metric, (metric, number))
+    last = form(trainer.evaluate(data.validation)[metric])
+    when = f"best {form(best[key])} in epoch {int(best['epoch'])}"
     found.append((label, f"{last} on held-out rows ({when})"))
     if isinstance(preprocessing, TablePreprocessor) and preprocessing.task == "regression":
         predicted, true = map(preprocessing.in_units, trainer.outputs(data.validation))
         for target, r, m in zip(
             preprocessing.targets, rmse(predicted, true), mae(predicted, true), strict=True
         ):
-            text = f"RMSE {_number(r)}, mean absolute error {_number(m)} on held-out rows"
+            text = f"RMSE {number(r)}, mean absolute error {number(m)} on held-out rows"
             found.append((target.name, text))
     return [
         *found,
@@ -62,7 +66,3 @@ def rows(
 
 def _size(preprocessing: Any) -> str:
     return "x".join(map(str, preprocessing.input_shape))
-
-
-def _number(x: float) -> str:
-    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:.4g}"

@@ -92,7 +92,7 @@ def train(
         str | None,
         typer.Option(
             help="accuracy, f1_macro, roc_auc, r2, mae, ... of scikit-learn (default: accuracy, or "
-            "r2); numbers are in standard deviations of the target."
+            "r2); errors are in the units of the target."
         ),
     ] = None,
     window: Annotated[
@@ -202,7 +202,7 @@ def _resume(folder: Path, given: set[str], source: str, epochs: int | None) -> N
                 f"--epochs: the schedule {config.schedule!r} of {folder} was made for "
                 f"{config.epochs} epochs; leave --epochs out"
             )
-        done = checkpoint.read_info(folder / run.CHECKPOINT)["epoch"] if begun else 0
+        done = checkpoint.read_info(folder / run.CHECKPOINT).get("epoch", 0) if begun else 0
         if epochs < done:
             raise ConfigError(
                 f"--epochs: expected {done} or more, which {folder} has, got {epochs}"
@@ -245,7 +245,7 @@ def _run(config: Config, folder: Path, resuming: bool) -> None:
     console = Console(highlight=False, markup=False)
     data = config.load()
     preprocessing = data.preprocessing
-    metric = config.metric_of(preprocessing.task)
+    metric = config.metric_of(preprocessing)
     train = tuning.weigh(config, data.train)
     trainer = Trainer(
         config.make_model(preprocessing.input_shape, preprocessing.outputs),
@@ -261,7 +261,7 @@ def _run(config: Config, folder: Path, resuming: bool) -> None:
         def on_train_begin(self, *args: Any) -> None:
             config.write(folder, preprocessing.to_json())
 
-    display = ProgressDisplay(console, metric)
+    display = ProgressDisplay(console, metric.name)
     logs = [TensorBoard(folder / "tensorboard")] if config.tensorboard else []
     layers = LayerRecorder(data.train.trial(), folder=folder)
     name = Path(config.source).name
@@ -286,7 +286,7 @@ def _run(config: Config, folder: Path, resuming: bool) -> None:
         display.stop()
     took = f"{time.perf_counter() - started:.1f} s{' since it was resumed' if resuming else ''}"
     console.print()
-    for label, text in summary.rows(trainer, config, data, name, folder, took):
+    for label, text in summary.rows(trainer, config, data, folder, took):
         console.print(f"{label:<10}  {text}", soft_wrap=True)
     if trainer.stopped is not None:
         console.print(f"{'stopped':<10}  {trainer.stopped}", soft_wrap=True)
