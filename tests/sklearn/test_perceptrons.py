@@ -238,9 +238,10 @@ def test_an_interrupt_keeps_what_is_learnt(monkeypatch):
     assert classifier.predict(X).shape == (150,)
 
 
-def test_divergence_is_told():
+@pytest.mark.parametrize("seed", [0, 4], ids=["weights", "only the loss"])
+def test_divergence_is_told(seed):
     regressor = MLPRegressor(
-        hidden_layer_sizes=(8,), solver="sgd", learning_rate_init=1e6, max_iter=50
+        hidden_layer_sizes=(8,), solver="sgd", learning_rate_init=1e6, random_state=seed
     )
     with pytest.raises(NonFiniteWeightsError, match="non-finite parameter weights"):
         regressor.fit(X * 1e3, Y * 1e3)

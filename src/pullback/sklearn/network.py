@@ -21,7 +21,7 @@ PREDICTED_ROWS = 4096
 
 
 class NonFiniteWeightsError(DivergenceError, ValueError):
-    """Training made a weight infinite or NaN; a ValueError, as in scikit-learn."""
+    """Training made a weight or the loss infinite or NaN; a ValueError, as in scikit-learn."""
 
 
 class Network(Trained):
@@ -56,10 +56,13 @@ class Network(Trained):
         X = X.astype(self._dtype, copy=False)
         weights = self._weights(X, y, sample_weight, incremental)
         self._train(Samples(X, self._encoded(y), weights), y, validation_data, incremental)
-        if not all(np.isfinite(leaf).all() for leaf in pytree.leaves(self.model_)):
+        chosen = self.early_stopping  # the best network, from before a loss that is not finite
+        finite = all(np.isfinite(leaf).all() for leaf in pytree.leaves(self.model_))
+        if not finite or not (chosen or np.isfinite(self.loss_)):
             raise NonFiniteWeightsError(
-                "Solver produced non-finite parameter weights. The input data may contain large "
-                "values and need to be preprocessed, or the learning rate is too high."
+                "Solver produced non-finite parameter weights, or a loss that is not finite. The "
+                "input data may contain large values and need to be preprocessed, or the learning "
+                "rate is too high."
             )
         return self
 
