@@ -186,5 +186,6 @@ def test_a_damaged_file_is_refused(tmp_path, content):
 
 
 def test_senseless_numbers_are_refused():
-    with pytest.raises(ConfigError, match="every"):
-        LayerRecorder(Dataset(X, T, 3), every=0)
+    for options in ({"every": 0}, {"every": 1.5}, {"rows": 0}, {"rows": True}):
+        with pytest.raises(ConfigError, match=next(iter(options))):
+            LayerRecorder(Dataset(X, T, 3), **options)

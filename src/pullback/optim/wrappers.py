@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import pytree
+from pullback.core.checks import check_counts
 from pullback.core.errors import ConfigError
 from pullback.optim.optimizer import (
     Optimizer,
@@ -81,8 +82,7 @@ def accumulate(optimizer: Optimizer, batches: int) -> Optimizer:
     [0.] 0
     [-2.] 1
     """
-    if not isinstance(batches, int | np.integer) or batches < 1:
-        raise ConfigError(f"batches: expected a whole number of 1 or more, got {batches}.")
+    check_counts(batches=batches)
     own = ("gradient_sum", "batches")
 
     def init(params: Any) -> State:

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pullback.core.checks import check_counts
 from pullback.core.errors import CheckpointError, ConfigError
 from pullback.optim.optimizer import adjust
 from pullback.train import checkpoint, run
@@ -145,7 +146,7 @@ class EarlyStopping(Callback):
         mode: Mode | None = None,
         min_delta: float = 0.0,
     ) -> None:
-        check_patience(patience)
+        check_counts(patience=patience)
         self.patience, self.best = patience, BestModel(monitor, mode, min_delta)
 
     def on_train_begin(self, trainer: Trainer, first_epoch: int, epochs: int, samples: int) -> None:
@@ -188,7 +189,7 @@ class ReduceOnPlateau(Callback):
     ) -> None:
         if not 0 < factor < 1:
             raise ConfigError(f"factor: expected a number between 0 and 1, got {factor}")
-        check_patience(patience)
+        check_counts(patience=patience)
         self.factor, self.patience = factor, patience
         self.monitor, self.mode, self.min_delta = monitor, mode, min_delta
 
@@ -218,9 +219,3 @@ def watch_of(trainer: Trainer, monitor: str, mode: Mode | None, min_delta: float
             f"monitor: expected one of {', '.join(trainer.columns)}, got {monitor!r}{hint}"
         )
     return Watch(monitor, mode or trainer.better(monitor), min_delta)
-
-
-def check_patience(patience: int) -> None:
-    """Raise ConfigError unless `patience` is a number of epochs."""
-    if not isinstance(patience, int) or patience < 1:
-        raise ConfigError(f"patience: expected a whole number of 1 or more, got {patience}")

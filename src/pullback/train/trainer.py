@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pullback.core import pytree
+from pullback.core.checks import check_counts
 from pullback.core.errors import (
     ConfigError,
     DataError,
@@ -118,7 +119,7 @@ class Trainer:
         written; DivergenceError where the loss is not finite; CheckpointError where `out` holds a
         run already and `resume` is not set, or its checkpoint is not readable.
         """
-        _positive(epochs=epochs, batch_size=batch_size)
+        check_counts(epochs=epochs, batch_size=batch_size)
         check_fit(self.model, self.loss, self.metric, data, "data")
         if validation is not None:
             check_fit(self.model, self.loss, self.metric, validation, "validation")
@@ -324,9 +325,3 @@ def _divergence(what: str, where: str) -> DivergenceError:
 
 def _parts(n: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
-
-
-def _positive(**values: int) -> None:
-    for name, value in values.items():
-        if not isinstance(value, int | np.integer) or value < 1:
-            raise ConfigError(f"{name}: expected a whole number of 1 or more, got {value}")

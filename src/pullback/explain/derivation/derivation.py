@@ -54,9 +54,9 @@ class Derivation:
     lines: tuple[Line, ...]
 
     def gradient(self, name: str) -> Line:
-        """Return the shortest line of the gradient of the argument called `name`.
+        """Return the line of the gradient of the argument called `name`.
 
-        The line without deltas is taken where there is one. Raises KeyError for another name.
+        The one without deltas is taken where there is one. Raises KeyError for another name.
         """
         found = [
             line

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pullback.core.errors import CheckpointError, ConfigError
+from pullback.core.checks import check_counts
+from pullback.core.errors import CheckpointError
 from pullback.explain.layers.spread import Spread
 from pullback.explain.layers.statistics import Layer, layer_statistics
 from pullback.explain.layers.warnings import LayerWarning, layer_warnings
@@ -39,8 +40,8 @@ class LayerRecorder(Callback):
     on these by NumPy. `every` is a number of epochs (default: such that there are about 20
     records). With `folder`, that of the run, they are kept there in layers.json, and a run that is
     resumed goes on with them.
-    Raises ConfigError where a number is not 1 or more, CheckpointError where the file to go on with
-    is damaged.
+    Raises ConfigError where a number is no whole one of 1 or more, CheckpointError where the file
+    to go on with is damaged.
 
     >>> from pullback import nn, optim, random, train
     >>> x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
@@ -60,9 +61,7 @@ class LayerRecorder(Callback):
         rows: int = 256,
         folder: str | Path | None = None,
     ) -> None:
-        for name, number in (("every", 1 if every is None else every), ("rows", rows)):
-            if number < 1:
-                raise ConfigError(f"{name}: expected a whole number of 1 or more, got {number}")
+        check_counts(every=1 if every is None else every, rows=rows)
         chosen = np.unique(np.linspace(0, len(data) - 1, min(rows, len(data))).astype(int))
         self.inputs, self.targets = data.inputs[chosen], data.targets[chosen]
         self.every = every
