@@ -158,6 +158,7 @@ def test_an_argument_that_is_not_used_has_nothing_that_stops_it():
     diagnosis = pb.diagnose(lambda x, y: np.sum(x**2), array(1, 2), array(3))
     assert diagnosis.gradients["y"].tolist() == [0]
     assert not diagnosis.findings
+    assert "the result does not depend on y, or takes it as constant" in str(diagnosis)
 
 
 def test_a_healthy_function_has_nothing_to_remark():

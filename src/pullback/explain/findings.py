@@ -63,7 +63,9 @@ def described(diagnosis: Diagnosis) -> str:
     for name, gradient in diagnosis.gradients.items():
         lines.append(f"  gradient of {name}: {_condition(gradient)}")
     if not diagnosis.findings:
-        lines.append("  nothing to remark")
+        unused = [name for name, g in diagnosis.gradients.items() if state(g) == "zero"]
+        dependence = f"the result does not depend on {', '.join(unused)}, or takes it as constant"
+        lines.append(f"  {dependence}" if unused else "  nothing to remark")
     for finding in diagnosis.findings:
         lines += ["", *_told(finding)]
     return "\n".join(lines)
