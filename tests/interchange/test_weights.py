@@ -108,6 +108,9 @@ def test_what_has_no_place_in_a_file_is_refused(tmp_path):
         save_weights({"a": object()}, tmp_path / "m")
     with pytest.raises(TreeError, match=r"'a\.b'"):
         save_weights({"a": {"b": 1.0}, "a.b": 2.0}, tmp_path / "m")
+    for info in ({"format": 1}, {"when": np.float32(1)}, {"model": make()}):
+        with pytest.raises(FormatError, match=r"entry of pullback's own|JSON can hold"):
+            save_weights(make(), tmp_path / "m", info)
     assert not list(tmp_path.iterdir())
 
 
@@ -115,7 +118,7 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path):
     path = tmp_path / "m"
     save_weights(make(), path)
     before = path.read_bytes()
-    with pytest.raises(TypeError):
+    with pytest.raises(FormatError):
         save_weights(make(key=1), path, {"when": object()})
     assert path.read_bytes() == before
     with pytest.raises(OSError):

@@ -173,3 +173,16 @@ def test_a_mask_that_does_not_fit_is_numpys_error(mask):
         np.zeros((3, 2))[mask]
     with pytest.raises(IndexError):
         pb.grad(lambda x: x[mask].sum())(np.zeros((3, 2)))
+
+
+@given(advanced())
+def test_the_shape_that_a_graph_finds_is_numpys(shape_and_index):
+    shape, index = shape_and_index
+    graph = pb.trace(lambda x: x[index], np.zeros(shape))
+    assert graph.results[0].aval.shape == np.zeros(shape)[index].shape
+
+
+def test_a_graph_finds_shapes_without_making_what_arrays_select():
+    x, places = pb.Aval((2**20, 1, 2**20), "f8"), pb.Aval((2**20, 3), "i8")
+    graph = pb.trace(lambda x, places: x[places, 0, 2:], x, places)
+    assert graph.results[0].aval.shape == (2**20, 3, 2**20 - 2)

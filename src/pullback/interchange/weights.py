@@ -19,8 +19,9 @@ def save_weights(
 
     `model` is any pytree. The arrays are named by their places, such as layers.0.weight. `info` is
     written beside them, as JSON: see `read_info`. A crash leaves the old file or the new one.
-    Raises FormatError for leaves that are no arrays of numbers, TreeError where two arrays would
-    have one name, OSError where the file cannot be written.
+    Raises FormatError for leaves that are no arrays of numbers, and for an `info` that JSON cannot
+    hold or with entries named format, holds or complex; TreeError where two arrays would have one
+    name; OSError where the file cannot be written.
 
     >>> import tempfile, pullback as pb
     >>> model = pb.nn.mlp(pb.random.key(0), [4, 16, 1])

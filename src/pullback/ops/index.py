@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ from pullback.core.tracer import Tracer
 from pullback.ops.batching import batch_size, spread_to
 from pullback.ops.families import RULES_KEPT, linear
 from pullback.ops.shape import as_view
+
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +106,38 @@ def _gather_infer(x: Aval, *arrays: Aval, index: Template) -> Aval:
             "indexing with a mask that is traced: its number of elements, and so the shape, is "
             "not known. Use np.where(mask, x, 0), or a mask that is not traced."
         )
-    # zero strides: nothing of the size of x is made
-    sample = np.broadcast_to(np.empty((), x.dtype), x.shape)
-    zeros = [np.broadcast_to(np.zeros((), np.intp), a.shape) for a in arrays]
-    return Aval(sample[index.fill(zeros)].shape, x.dtype)
+    return Aval(_indexed_shape(x.shape, [a.shape for a in arrays], index), x.dtype)
+
+
+def _indexed_shape(shape: Shape, array_shapes: Sequence[Shape], index: Template) -> Shape:
+    """Return the shape of x[index], and make nothing of the size of x or of the result."""
+    sample = np.broadcast_to(np.empty((), bool), shape)  # zero strides
+    try:
+        taken = np.broadcast_shapes(*array_shapes)
+    except ValueError as error:
+        raise IndexError(f"the arrays of an index do not fit each other: {error}") from None
+    if 0 in (*shape, *taken) or not taken:  # NumPy's error where an element of nothing is asked for
+        zeros = [np.broadcast_to(np.zeros((), np.intp), s) for s in array_shapes]
+        selected: Shape = sample[index.fill(zeros)].shape
+        return selected
+    nothing = [np.zeros((0,) * len(taken), np.intp)] * len(array_shapes)
+    found: Shape = sample[index.fill(nothing)].shape
+    place = _place_of_arrays(index.parts, len(shape))
+    return found[:place] + taken + found[place + len(taken) :]
+
+
+def _place_of_arrays(parts: Sequence[Any], ndim: int) -> int:
+    """Return where the axes of the index arrays go: to the first array's place, or in front.
+
+    In front if they do not stand side by side (NumPy, "Combining advanced and basic indexing").
+    """
+    advanced = [k for k, part in enumerate(parts) if part is HOLE or isinstance(part, int)]
+    first, last = advanced[0], advanced[-1]
+    if last - first + 1 > len(advanced):
+        return 0
+    named = sum(part is not None and part is not Ellipsis for part in parts)
+    hidden = ndim - named - 1 if any(part is Ellipsis for part in parts[:first]) else 0
+    return first + hidden
 
 
 def scatter_add(shape: Any, ct: Any, index: Template, arrays: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,7 +37,8 @@ def write(path: Path, holds: str, tensors: Mapping[str, Any], record: Mapping[st
     """Write arrays and a record that JSON can hold, atomically; `holds` is what a reader expects.
 
     Complex arrays are written as pairs of numbers along a new last axis. Raises FormatError for an
-    array of another kind than booleans and numbers, OSError where the file cannot be written.
+    array of another kind than booleans and numbers, and for a record that JSON cannot hold or that
+    has an entry of HEAD; OSError where the file cannot be written.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import save
@@ -44,8 +46,11 @@ def write(path: Path, holds: str, tensors: Mapping[str, Any], record: Mapping[st
     arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     pairs = sorted(name for name, array in arrays.items() if array.dtype.kind == "c")
     head = dict(zip(HEAD, (FORMAT, holds, pairs), strict=True))
+    taken = [key for key in HEAD if key in record]
+    if taken:
+        raise FormatError(f"{path}: {taken[0]!r} is an entry of pullback's own; rename yours")
     # one entry, since safetensors writes several in any order: equal content makes equal files
-    metadata = {METADATA: json.dumps({**record, **head})}
+    metadata = {METADATA: _as_json({**record, **head}, path)}
     for name in pairs:
         arrays[name] = _as_pairs(arrays[name])
     try:
@@ -90,10 +95,14 @@ def read_any(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
 
     if not path.is_file():
         raise FormatError(f"{path}: no such file; expected one of safetensors")
+    with contextlib.suppress(ImportError):
+        import ml_dtypes  # noqa: F401  tells NumPy of bfloat16
     try:
         with safe_open(str(path), framework="numpy") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except TypeError as error:  # a dtype without a name in NumPy
+        raise FormatError(f"{path}: has arrays that NumPy cannot hold: {error}") from None
     except (SafetensorError, OSError, ValueError, AttributeError, ImportError) as error:
         raise FormatError(
             f"{path}: expected a safetensors file, but it is truncated or foreign ({error}); "
@@ -140,6 +149,13 @@ def fitted(tensors: Mapping[str, Any], tree: Any, path: Path, *, strict: bool = 
         raise FormatError(f"{path}: was made by another model\n  " + "\n  ".join(lines))
     leaves = [tensors.get(name, leaf) for name, leaf in expected.items()]
     return pytree.unflatten(pytree.structure(tree), leaves)
+
+
+def _as_json(record: Mapping[str, Any], path: Path) -> str:
+    try:
+        return json.dumps(record)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: expected a record that JSON can hold: {error}") from None
 
 
 def _some(label: str, names: list[str]) -> list[str]:

@@ -101,20 +101,48 @@ def save_torch(
 
 
 def _state_of(source: Any) -> Mapping[str, Any]:
-    if not isinstance(source, Mapping):
-        tensors, metadata = tensor_file.read_any(Path(source))
-        if tensor_file.METADATA in metadata:
-            raise FormatError(f"{source}: expected a file of PyTorch, got one of pullback")
-        return tensors
-    return {name: np.asarray(x) for name, x in source.items()}
+    if isinstance(source, Mapping):
+        return {name: _array(name, x) for name, x in source.items()}
+    if not isinstance(source, str | PathLike):
+        raise FormatError(
+            f"source: expected a path or a state_dict, got a {type(source).__name__}; write "
+            "torch_model.state_dict()"
+        )
+    path = Path(source)
+    if path.is_file() and _is_pickle(path):
+        raise FormatError(
+            f"{path}: was written by torch.save, and reading it could run code; write it anew, by "
+            "safetensors.torch.save_file(torch_model.state_dict(), path)"
+        )
+    tensors, metadata = tensor_file.read_any(path)
+    if tensor_file.METADATA in metadata:
+        raise FormatError(f"{source}: expected a file of PyTorch, got one of pullback")
+    return tensors
+
+
+def _array(name: str, x: Any) -> Any:
+    try:
+        return np.asarray(x)
+    except (TypeError, RuntimeError) as error:  # of PyTorch: bfloat16, another device, gradients
+        raise FormatError(
+            f"the state_dict: {name}: is no array of NumPy ({error}); write "
+            "{name: x.detach().cpu().float() for name, x in torch_model.state_dict().items()}"
+        ) from None
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether a file begins as those of torch.save: a zip archive, or a pickle."""
+    with path.open("rb") as file:
+        return file.read(2) in (b"PK", b"\x80\x02", b"\x80\x04")
 
 
 def _check_dtypes(ours: Place, theirs: Place, where: str) -> None:
     for name, array in ours.tensors.items():
         got, expected = theirs.tensors[name].dtype, np.asarray(array).dtype
         if got != expected:
+            key = f"{theirs.name}.{name}".removeprefix(".")
             raise FormatError(
-                f"{where}: {theirs.name}.{name}: expected {expected}, got {got}: create the model "
+                f"{where}: {key}: expected {expected}, got {got}: create the model "
                 f"with dtype={got.name!r}, or convert the state_dict"
             )
 
