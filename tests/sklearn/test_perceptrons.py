@@ -222,19 +222,20 @@ def test_settings_may_change_between_trainings():
         assert (classifier.best_validation_score_ is None) != early_stopping
 
 
-def test_an_interrupt_keeps_what_is_learnt(monkeypatch):
+@pytest.mark.parametrize("epochs", [0, 3])
+def test_an_interrupt_keeps_what_is_learnt(epochs, monkeypatch):
     classifier = MLPClassifier((4,), **QUICK)
     epoch = classifier._epoch
 
     def interrupted(*args):
-        if classifier.n_iter_ == 3:
+        if classifier.n_iter_ == epochs:
             raise KeyboardInterrupt
         return epoch(*args)
 
     monkeypatch.setattr(classifier, "_epoch", interrupted)
     with pytest.warns(UserWarning, match="Training interrupted by user"):
         classifier.fit(X, Y)
-    assert len(classifier.loss_curve_) == 3
+    assert len(classifier.loss_curve_) == epochs
     assert classifier.predict(X).shape == (150,)
 
 

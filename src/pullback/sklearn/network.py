@@ -58,7 +58,8 @@ class Network(Trained):
         self._train(Samples(X, self._encoded(y), weights), y, validation_data, incremental)
         chosen = self.early_stopping  # the best network, from before a loss that is not finite
         finite = all(np.isfinite(leaf).all() for leaf in pytree.leaves(self.model_))
-        if not finite or not (chosen or np.isfinite(self.loss_)):
+        loss = getattr(self, "loss_", 0.0)  # none where the first epoch is interrupted
+        if not finite or not (chosen or np.isfinite(loss)):
             raise NonFiniteWeightsError(
                 "Solver produced non-finite parameter weights, or a loss that is not finite. The "
                 "input data may contain large values and need to be preprocessed, or the learning "
