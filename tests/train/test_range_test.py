@@ -1,5 +1,7 @@
 """The learning-rate range test: the suggestion trains, the picture is there, bad input is named."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,13 @@ def test_it_draws_a_picture(tmp_path):
     pytest.importorskip("matplotlib")
     find_learning_rate(model(), "mean_squared_error", LINEAR, optim.sgd).draw(tmp_path / "lr.png")
     assert (tmp_path / "lr.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_pictures_need_matplotlib(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    found = find_learning_rate(model(), "l1", LINEAR, steps=10)
+    with pytest.raises(ConfigError, match=r"matplotlib, which is not installed: pip install"):
+        found.draw(tmp_path / "lr.png")
 
 
 def test_bad_options_are_named():

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pullback.core import pytree
 from pullback.core.errors import ConfigError
 from pullback.nn.stateful import partition
+from pullback.train import tensor_file
 from pullback.train.callbacks import Callback, Row
 from pullback.train.files import write_atomically
 from pullback.train.run import as_csv
@@ -84,8 +84,7 @@ class TensorBoard(Callback):
                 self._writer.add_scalar(f"{figure}/{part}" if known else name, value, epoch)
         parameters = partition(trainer.model)[0]
         if self.histograms:
-            for path, leaf in zip(pytree.paths(parameters), pytree.leaves(parameters), strict=True):
-                name = path.removeprefix(".").replace("[", ".").replace("]", "")
+            for name, leaf in tensor_file.named(parameters).items():
                 self._writer.add_histogram(name, leaf, epoch)
         self._writer.flush()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ from pullback.numpy import random
 from pullback.optim.optimizer import LearningRate, Optimizer
 from pullback.optim.optimizers import adam
 from pullback.optim.schedules import exponential
+from pullback.train import curves
 from pullback.train.curves import BLUE, ORANGE
 from pullback.train.dataset import Dataset
-from pullback.train.files import write_atomically
 from pullback.train.misfits import Loss, check_fit, find_loss
 from pullback.train.step import make_step
 from pullback.train.steps import Steps
@@ -46,9 +45,7 @@ class RangeTest:
 
     def draw(self, path: str | Path) -> None:
         """Draw the loss over the learning rate, and write a PNG to `path`."""
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(5.6, 3.6), dpi=130, layout="constrained")
+        figure = curves.new_figure(5.6)
         axis = figure.subplots()
         axis.plot(self.rates, self.losses, color=BLUE, alpha=0.3, label="batch")
         axis.plot(self.rates, self.smoothed, color=BLUE, label="smoothed")
@@ -57,14 +54,8 @@ class RangeTest:
         before = self.smoothed[: np.argmin(self.smoothed) + 1]  # what diverges would hide the rest
         low, high = self.losses.min(), before.max()
         axis.set_ylim(low - 0.1 * (high - low), high + 0.3 * (high - low))
-        axis.set_xlabel("learning rate")
-        axis.set_title("loss", fontsize=11)
-        axis.grid(alpha=0.3)
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(frameon=False)
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png")
-        write_atomically(Path(path), picture.getvalue())
+        curves.label(axis, "learning rate", "loss")
+        curves.save(figure, Path(path))
 
 
 def find_learning_rate(
