@@ -2,12 +2,14 @@
 
 import json
 import re
+from functools import partial
 
 import numpy as np
 import pytest
 import safetensors.numpy as safetensors
 from typer.testing import CliRunner
 
+from pullback.cli.config import Config
 from pullback.cli.main import app
 from pullback.core.errors import ConfigError
 from pullback.train import checkpoint
@@ -42,6 +44,18 @@ def test_options_are_kept_and_resumed_bitwise(options, tmp_path):
     kept = json.loads((tmp_path / "a" / "config.json").read_text())["options"]
     names = [name.removeprefix("--").replace("-", "_") for name in options[::2]]
     assert [str(kept[name]).removesuffix(".0") for name in names] == options[1::2]
+
+
+@pytest.mark.parametrize("name", ["adamw", "lion", "lamb"])
+def test_biases_do_not_decay(name):
+    make = partial(Config, "houses", None, "auto", [4], "relu", name, 0.1, "constant", 32, 1, 0, 0)
+    params = {"weight": np.ones((2, 2)), "bias": np.ones(2)}
+    gradient = {key: 0 * value for key, value in params.items()}
+    for given, decay in (({}, 0.01 if name == "adamw" else 0.0), ({"weight_decay": 0.5}, 0.5)):
+        optimizer = make(0.2, **given).make_optimizer(64)
+        after, _ = optimizer.update(gradient, optimizer.init(params), params)
+        np.testing.assert_array_equal(after["bias"], params["bias"])
+        assert (after["weight"] < 1).all() == (decay > 0)
 
 
 def test_patience_ends_a_run_with_its_best_model(tmp_path):

@@ -61,7 +61,8 @@ def train(
         float, typer.Option(help="Penalty in the loss: l2/2 times the squared weights.")
     ] = 0.0,
     weight_decay: Annotated[
-        float | None, typer.Option(help="Decay of the weights, not of biases: adamw, lion, lamb.")
+        float | None,
+        typer.Option(help="Decay of weights, not of biases: adamw (0.01), lion, lamb."),
     ] = None,
     clip_norm: Annotated[
         float | None, typer.Option(help="Largest norm of the gradient; it is scaled down to that.")

@@ -53,9 +53,10 @@ def make_optimizer(config: Config, samples: int) -> Optimizer:
 
 def _of_rate(config: Config, rate: LearningRate) -> Optimizer:
     make: Any = optim.OPTIMIZERS[config.optimizer]
-    if config.weight_decay is None:
-        return make(rate)  # type: ignore[no-any-return]
-    return make(rate, weight_decay=config.weight_decay, decays=optim.is_weight)  # type: ignore[no-any-return]
+    options: dict[str, Any] = {"decays": optim.is_weight} if decays(config.optimizer) else {}
+    if config.weight_decay is not None:
+        options["weight_decay"] = config.weight_decay
+    return make(rate, **options)  # type: ignore[no-any-return]
 
 
 def callbacks(config: Config) -> list[Callback]:
