@@ -147,11 +147,17 @@ def test_fetch_keeps_only_what_has_the_right_checksum(tmp_path, monkeypatch):
         mnist.fetch(tmp_path / "data", said.append)
 
 
-@pytest.mark.parametrize("text", ["a,b\n1,2,3\n4,5,6\n", "a,b\n1,2\n4,5,6\n"])
-def test_rows_longer_than_the_header_are_refused(tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2,3\n4,5,6\n", "rows with more cells than the header"),
+        ("a,b\n1,2\n4,5,6\n", "Expected 2 fields in line 3, saw 3"),
+    ],
+)
+def test_rows_longer_than_the_header_are_refused(tmp_path, text, message):
     path = tmp_path / "t.csv"
     path.write_text(text)
-    with pytest.raises(DataError, match="expected a CSV or Parquet table"):
+    with pytest.raises(DataError, match=message):
         read_table(path)
 
 

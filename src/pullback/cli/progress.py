@@ -63,8 +63,8 @@ class ProgressDisplay(Callback):
             each = (time.perf_counter() - self._started) / (done - self._first + 1)
             left = each * (self._epochs - done)
             eta = f"  ETA {left:.0f} s" if done < self._epochs else ""
-            line = "  ".join(parts)
-            self.console.print(f"epoch {done:>3}/{self._epochs}  {line}{eta}", soft_wrap=True)
+            place = f"{done:>{len(str(self._epochs))}}/{self._epochs}"
+            self.console.print(f"epoch {place}  {'  '.join(parts)}{eta}", soft_wrap=True)
 
     def stop(self) -> None:
         """Leave the terminal as it was."""

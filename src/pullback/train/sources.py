@@ -199,6 +199,11 @@ def read_table(path: str | Path) -> pd.DataFrame:
         raise DataError(f"{path}: no such file; expected a .csv or .parquet file")
     try:
         frame = _read_csv(pandas, path)
+    except pandas.errors.ParserWarning:
+        raise DataError(
+            f"{path}: expected a CSV table, got rows with more cells than the header has; put "
+            "quotes around texts with commas"
+        ) from None
     except Exception as error:  # pandas and its engines raise many kinds
         raise DataError(f"{path}: expected a CSV or Parquet table, got {error}") from None
     if len(frame) == 0:

@@ -172,7 +172,8 @@ def _require(names: Sequence[str], frame: pd.DataFrame) -> None:
     present = list(map(str, frame.columns))
     for name in names:
         if name not in present:
-            near = [c for c in present if name in c] or difflib.get_close_matches(name, present)
+            near = [c for c in present if name in c]
+            near += difflib.get_close_matches(name, present, cutoff=0.65)
             hint = f"; did you mean {near[0]!r}?" if name and near else ""
             raise DataError(
                 f"column {name!r} is not in the table, which has {', '.join(present)}{hint}"
