@@ -48,8 +48,9 @@ def _hypot(w: Any, a: Any, b: Any) -> Any:
 
 
 def _arctan2(w: Any, y: Any, x: Any) -> Any:
-    up = w.Where(_sign_bit(w, y), w.Neg(w.Add(w.Mul(y, 0), 1)), w.Add(w.Mul(y, 0), 1))
-    right = w.Atan(w.Div(y, x))
+    up = w.Where(_sign_bit(w, y), w.value(-1.0, y.dtype), w.value(1.0, y.dtype))
+    diagonal = w.And(w.IsInf(y), w.IsInf(x))
+    right = w.Atan(w.Where(diagonal, w.Mul(w.Sign(y), w.Sign(x)), w.Div(y, x)))
     left = w.Add(right, w.Mul(up, math.pi))
     axis = w.Mul(w.Mul(up, math.pi / 2), w.Abs(w.Sign(y)))
     pole = w.Add(axis, w.Where(_sign_bit(w, x), w.Mul(up, math.pi), 0))
@@ -108,10 +109,11 @@ def _entropy(w: Any, x: Any) -> Any:
 
 
 def _relative_entropy(w: Any, x: Any, y: Any) -> Any:
-    zero = w.Equal(x, 0)
-    inside = _zero_if(w, zero, w.Mul(x, w.Log(w.Div(w.Where(zero, 1, x), y))))
-    valid = w.Or(w.And(w.Greater(x, 0), w.Greater(y, 0)), w.And(zero, w.GreaterOrEqual(y, 0)))
-    return w.Where(valid, inside, math.inf)
+    zero, known = w.Equal(x, 0), w.Not(w.Or(w.IsNaN(x), w.IsNaN(y)))
+    product = w.Mul(x, w.Log(w.Div(w.Where(zero, 1, x), y)))
+    outside = w.Or(w.Less(x, 0), w.Or(w.Less(y, 0), w.And(w.Greater(x, 0), w.Equal(y, 0))))
+    inside = _zero_if(w, w.And(known, zero), product)
+    return w.Where(w.And(known, outside), math.inf, inside)
 
 
 def _huber(w: Any, delta: Any, r: Any) -> Any:
