@@ -79,8 +79,10 @@ def test_bad_options_are_named():
         find_learning_rate(model(), "l1", LINEAR, lowest=20.0)
     with pytest.raises(ConfigError, match="lowest: expected a rate above 0"):
         find_learning_rate(model(), "l1", LINEAR, lowest=0.0)
-    with pytest.raises(ConfigError, match="steps"):
+    with pytest.raises(ConfigError, match="steps: expected 10 or more, got 3"):
         find_learning_rate(model(), "l1", LINEAR, steps=3)
+    with pytest.raises(ConfigError, match=r"batch_size: expected a whole number.*got 32\.0"):
+        find_learning_rate(model(), "l1", LINEAR, batch_size=32.0)
     with pytest.raises(ConfigError, match="loss: expected one of"):
         find_learning_rate(model(), "mse", LINEAR)
     with np.errstate(all="ignore"), pytest.raises(DivergenceError, match="even that is too high"):

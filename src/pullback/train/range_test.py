@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core.checks import check_counts
 from pullback.core.errors import ConfigError, DivergenceError
 from pullback.nn.stateful import partition
 from pullback.numpy import random
@@ -27,6 +28,7 @@ from pullback.train.stream import Stream
 SMOOTHING = 0.9
 DIVERGED = 4.0
 """The test ends where the smoothed loss is this many times the least one before, if positive."""
+LEAST_STEPS = 10
 SAFETY = 10.0
 """By how much the suggestion is below the rate of the least smoothed loss."""
 
@@ -93,10 +95,9 @@ def find_learning_rate(
         raise ConfigError(
             f"lowest: expected a rate above 0 and below highest, {highest}, got {lowest}"
         )
-    if steps < 10 or batch_size < 1:
-        raise ConfigError(
-            f"steps, batch_size: expected 10 or more and 1 or more, got {steps} and {batch_size}"
-        )
+    check_counts(steps=steps, batch_size=batch_size)
+    if steps < LEAST_STEPS:
+        raise ConfigError(f"steps: expected {LEAST_STEPS} or more, got {steps}")
     check_fit(model, find_loss(loss), None, data, "data")
     rate_at = exponential(lowest, steps - 1, highest)
     chosen = optimizer(rate_at)
