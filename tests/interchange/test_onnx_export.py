@@ -304,7 +304,10 @@ def test_no_length_is_taken_for_a_linear_one_by_chance(function, path):
     assert exported_agrees(function, (floats(20, 3),), path=path, dynamic_batch=False)
 
 
-@pytest.mark.parametrize(("option", "value"), [("opset", 12), ("batch_axes", 3)])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("opset", 12), ("batch_axes", 3), ("notes", {"n": 1}), ("notes", {"pullback.state": "[]"})],
+)
 def test_options_are_validated(option, value, path):
     with pytest.raises(ConfigError, match=option):
         export_onnx(nn.mlp(KEY, [3, 1]), floats(2, 3), path=path, **{option: value})

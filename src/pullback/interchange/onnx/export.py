@@ -52,7 +52,7 @@ def export_onnx(
 
     Raises UnsupportedError for an operation without a rule, naming it and the line that calls it;
     ConfigError where the function depends on the batch size in another way than lengths do, or
-    `opset` is not one of 18 to 23; DTypeError for complex numbers.
+    `opset` is not one of 18 to 23, or a note is no text; DTypeError for complex numbers.
 
     >>> import tempfile, numpy as np, pullback as pb
     >>> model = pb.nn.mlp(pb.random.key(0), [3, 8, 2])
@@ -63,6 +63,9 @@ def export_onnx(
     onnx = require("onnx")
     if opset not in OPSETS:
         raise ConfigError(f"opset: expected {OPSETS[0]} to {OPSETS[-1]}, got {opset}")
+    for key, note in (notes or {}).items():
+        if key == STATE or not isinstance(note, str):
+            raise ConfigError(f"notes: expected texts, by other names than {STATE!r}, got {key!r}")
     subject = _subject(function, example_args)
     axes = _axes(example_args, batch_axes) if dynamic_batch else ()
     graphs = _traced(subject, example_args, axes)

@@ -91,7 +91,7 @@ def _stored_beside(path: Path, name: str, entries: Mapping[str, str], most: int)
         if not 0 <= offset <= offset + length <= size or not file.is_file():
             raise ValueError
         if length > most:
-            raise UnsupportedError(f"{path}: has weights of more than 2 GiB, which onnx can check")
+            raise UnsupportedError(f"{path}: has weights of more than 2 GiB; onnx checks no more")
         with file.open("rb") as stream:
             stream.seek(offset)
             return stream.read(length)
@@ -148,7 +148,7 @@ def _check_functions(model: Any, path: Path) -> None:
         return sum(map(written_out, bodies[called]))
 
     try:
-        total = sum(map(written_out, (n for n in model.graph.node)))
+        total = sum(map(written_out, model.graph.node))
     except RecursionError:
         raise FormatError(
             f"{path}: its functions call each other too deep, or without end"
