@@ -14,9 +14,12 @@ COLOURS = {
     "NumPy by hand": "#718096",
     "torch eager": "#dd6b20",
     "torch.compile": "#f6ad55",
+    "torch channels_last": "#c53030",
     "jax.jit": "#38a169",
+    "scikit-learn": "#3182ce",
+    "numba by hand": "#805ad5",
 }
-OTHER = "#805ad5"
+OTHER = "#b83280"
 HEADER = (
     "task", "peer", "minimum", "median", "ratio", "share of ceiling", "gradient over value",
     "left out",
@@ -64,11 +67,13 @@ def draw(found: Sequence[Comparison], path: Path, title: str) -> None:
     axis.set_yticks(middles, [comparison.task for comparison in found], fontsize=8)
     axis.set_ylim(place - 0.9, -0.8)
     axis.axvline(1, color="black", linewidth=0.8, label=OURS)
+    axis.set_xscale("log")
     axis.margins(x=0.08)
+    axis.xaxis.set_major_formatter("{x:g}")
     axis.set_xlabel("time of a call over that of pullback (longer is slower)")
     axis.set_title(title, fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside upper center", ncols=len(named) + 1, frameon=False, fontsize=8)
+    figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=8)
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     write_atomically(path, picture.getvalue())
