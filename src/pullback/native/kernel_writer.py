@@ -11,7 +11,15 @@ import numpy as np
 from pullback.native.code import Code, Module, type_of
 from pullback.native.emit import BodyWriter, combine, in_register, signature_of, start_of
 from pullback.native.functions import OWN
-from pullback.native.loops import Affine, Kernel, Reduce, Store, expressions, loads_of, operations
+from pullback.native.loops import (
+    Kernel,
+    Reduce,
+    Store,
+    expressions,
+    extent,
+    loads_of,
+    operations,
+)
 
 BLOCK = 4096
 """How many numbers of a float32 sum are added up before they join the others (cf. Higham, "The
@@ -200,16 +208,10 @@ def _apart(kernel: Kernel, loop: int) -> bool:
         if any(load.gathers for load in here):
             return False
         steps = {p.step(loop) for p in places}
-        ends = [e for p in places for e in _range(p, kernel.sizes, loop)]
+        ends = [e for p in places for e in extent(p, kernel.sizes, loop)]
         if here and len(places) > 1 and (len(steps) > 1 or max(ends) - min(ends) >= min(steps)):
             return False
     return True
-
-
-def _range(place: Affine, sizes: Sequence[int], fixed: int) -> tuple[int, int]:
-    """Return the first and the last number of a place while the loop `fixed` is at 0."""
-    ways = [step * (sizes[loop] - 1) for loop, step in place.terms if loop != fixed]
-    return place.const + sum(min(w, 0) for w in ways), place.const + sum(max(w, 0) for w in ways)
 
 
 def _is_split(s: Store | Reduce, loop: int) -> bool:

@@ -62,6 +62,16 @@ def affine(const: int, steps: dict[int, int]) -> Affine:
     return Affine(const, tuple(sorted((loop, step) for loop, step in steps.items() if step)))
 
 
+def extent(place: Affine, sizes: Sequence[int], fixed: int) -> tuple[int, int]:
+    """Return the first and the last number of a place while the loop `fixed` is at 0.
+
+    >>> extent(affine(5, {0: 10, 1: -1}), (3, 4), 0)
+    (2, 5)
+    """
+    ways = [step * (sizes[loop] - 1) for loop, step in place.terms if loop != fixed]
+    return place.const + sum(min(w, 0) for w in ways), place.const + sum(max(w, 0) for w in ways)
+
+
 Place = tuple[Affine, ...]
 """One affine number per axis of an array."""
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from pullback.native import memory
 from pullback.native.emit import has_gathers
-from pullback.native.loops import Buffer, Count, Kernel, Load, Statement, expressions
+from pullback.native.loops import Buffer, Count, Kernel, Load, Statement, expressions, extent
 from pullback.native.simplify_loops import rebuilt, tidy
 from pullback.native.steps import Block, Step, Strips
 
@@ -86,10 +86,8 @@ def _spans(run: Sequence[Kernel]) -> Spans | None:
     """
     if any(not k.sizes or 0 in k.sizes or has_gathers(k.body) for k in run):
         return None
-    rows = math.gcd(*[k.sizes[0] for k in run])
     spans: Spans = {}
     for kernel in run:
-        turns = kernel.sizes[0] // rows
         for place in _places(kernel):
             step = place.offset.step(0)
             if isinstance(place, Count) or place.buffer.dtype.kind == "c":
@@ -98,11 +96,8 @@ def _spans(run: Sequence[Kernel]) -> Spans | None:
                 continue
             if spans.setdefault(place.buffer, step * kernel.sizes[0]) != step * kernel.sizes[0]:
                 return None
-            ways = [n * (kernel.sizes[k] - 1) for k, n in place.offset.terms if k]
-            ways.append(step * (turns - 1))
-            least, most = (sum(pick(w, 0) for w in ways) for pick in (min, max))
-            const = place.offset.const
-            if step and not 0 <= const + least <= const + most < step * turns:
+            first, last = extent(place.offset, kernel.sizes, 0)
+            if step and not 0 <= first <= last < step:  # a turn needs its own rows only
                 return None
     written = {buffer for kernel in run for buffer in kernel.written()}
     if any(not spans[buffer] for buffer in written):
