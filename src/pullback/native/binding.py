@@ -145,10 +145,15 @@ def function(address: int) -> Any:
     return ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_void_p)(address)
 
 
+def locked() -> bool:
+    """Whether one thread of Python runs at a time, so that references are counted exactly."""
+    return bool(getattr(sys, "_is_gil_enabled", lambda: True)())
+
+
 @functools.cache
 def supported() -> bool:
     """Whether arrays and tuples lie in memory as expected here."""
-    if sys.implementation.name != "cpython" or not getattr(sys, "_is_gil_enabled", lambda: True)():
+    if sys.implementation.name != "cpython" or not locked():
         return False
     array = np.arange(6.0).reshape(2, 3)
     pair, scalar = (array,), np.float64(3)
