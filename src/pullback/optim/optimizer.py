@@ -25,6 +25,10 @@ class At(NamedTuple):
     t: Any
     weight_decay: float
 
+    def decayed(self, p: Any) -> Any:
+        """Return the parameter after decoupled weight decay w: (1 - r w) p."""
+        return p * (1 - self.rate * self.weight_decay) if self.weight_decay else p
+
 
 Slots = Sequence[Any]
 Rule = Callable[[Any, Any, At, Slots], tuple[Any, Slots]]

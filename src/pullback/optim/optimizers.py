@@ -125,8 +125,7 @@ def adamw(
 
     def rule(p: Any, g: Any, at: At, slots: Slots) -> tuple[Any, Slots]:
         m, v, m_scale, v_scale = _moments(g, at, slots, beta1, beta2)
-        decayed = p * (1 - at.rate * at.weight_decay) if at.weight_decay else p
-        return decayed - (at.rate * m_scale) * m / (np.sqrt(v * v_scale) + eps), (m, v)
+        return at.decayed(p) - (at.rate * m_scale) * m / (np.sqrt(v * v_scale) + eps), (m, v)
 
     return per_leaf(rule, learning_rate, ("mean", "square"), weight_decay, decays)
 
@@ -155,8 +154,7 @@ def lion(
     def rule(p: Any, g: Any, at: At, slots: Slots) -> tuple[Any, Slots]:
         (m,) = slots
         direction = np.sign(beta1 * m + (1 - beta1) * g)
-        decayed = p * (1 - at.rate * at.weight_decay) if at.weight_decay else p
-        return decayed - at.rate * direction, (beta2 * m + (1 - beta2) * g,)
+        return at.decayed(p) - at.rate * direction, (beta2 * m + (1 - beta2) * g,)
 
     return per_leaf(rule, learning_rate, ("mean",), weight_decay, decays)
 
