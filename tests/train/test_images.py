@@ -181,3 +181,11 @@ def test_memory_is_that_of_a_window(tmp_path, monkeypatch):
     monkeypatch.setattr(images, "PIECE", 8)
     read()
     assert peak(read) < whole / 3
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"folder: expected .* got .*none.* not there"):
+        load_images(tmp_path / "none")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="a file"):
+        load_images(tmp_path / "file")

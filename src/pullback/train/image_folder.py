@@ -35,13 +35,18 @@ def stream_images(
     Each sub-folder is a class by its name; of each a share `validation`, drawn by `seed`, is held
     out, one image at least. Where `folder` holds train/ and validation/ (or val/ or test/), each
     with sub-folders for classes, that is the split.
-    Raises DataError for empty folders, fewer than two classes, and files that are no images;
-    ConfigError for options that are not allowed.
+    Raises DataError for missing or empty folders, fewer than two classes, and files that are no
+    images; ConfigError for options that are not allowed.
     """
     unknown = sorted(set(augment) - set(AUGMENTATIONS))
     if unknown:
         raise ConfigError(f"augment: expected {' or '.join(AUGMENTATIONS)}, got {unknown[0]!r}")
     place = Path(folder)
+    if not place.is_dir():
+        raise DataError(
+            f"folder: expected one with a sub-folder of images for each class, got {place}, which "
+            f"is {'a file' if place.exists() else 'not there'}"
+        )
     parts = [place / name for name in ("validation", "val", "test") if (place / name).is_dir()]
     if (place / "train").is_dir() and parts:
         train, held = _classes(place / "train"), _classes(parts[0])
