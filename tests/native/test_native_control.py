@@ -181,3 +181,47 @@ def test_a_loop_in_python_is_a_loop_in_machine_code_also_inside_of_another():
     assert compiled.loops.count("repeat") == 2
     compiled = agree(lambda w, xs: pb.map(lambda x: rows(w, x), xs), W, np.stack([x, x + 1]))
     assert compiled.loops.count("repeat") == 2
+
+
+PIECES = {
+    "rows": (lambda x: x[2:], 6),
+    "one row as numbers": (lambda x: x[3], 9),
+    "rows of what is computed": (lambda x: (x * 2)[1:4], None),
+    "rows of a running sum": (lambda x: np.cumsum(x, 0)[1:4], 3),
+    "rows reshaped": (lambda x: x[1:5].reshape(2, 2, 3), 3),
+    "every other row": (lambda x: x[1::2], None),
+    "columns": (lambda x: x[:, 1:], None),
+    "from the last": (lambda x: x[::-1], None),
+    "the same row": (lambda x: np.broadcast_to(x[1], (4, 3)), None),
+    "none": (lambda x: x[7:], None),
+}
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+@pytest.mark.parametrize("piece", PIECES)
+def test_a_loop_takes_the_parts_of_a_piece_of_an_array_where_they_lie(piece, dtype, reverse):
+    cut, begins = PIECES[piece]
+
+    def running(x):
+        def step(total, part):
+            return total + np.sum(part), part * total
+
+        return pb.scan(step, np.zeros((), dtype), cut(x), reverse=reverse)
+
+    x = XS.astype(dtype) * (1 + 1j if dtype is np.complex128 else 1)
+    compiled = agree(running, x, rtol=1e-5 if dtype is np.float32 else 1e-12)
+    numbers = 2 if dtype is np.complex128 else 1
+    assert (begins is None) == (" from " not in compiled.loops.replace("from the last", ""))
+    assert begins is None or f"from {numbers * begins} on" in compiled.loops
+
+
+def test_numpy_takes_a_piece_of_an_array_as_an_array():
+    def step(total, x):
+        return total + np.linalg.pinv(x), None
+
+    def f(x):
+        return pb.scan(step, np.zeros((3, 2)), (x * 2)[1:])[0]
+
+    x = RNG.normal(size=(4, 2, 3))
+    np.testing.assert_allclose(pb.compile(f)(x), f(x), rtol=1e-10)

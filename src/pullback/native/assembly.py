@@ -214,12 +214,13 @@ class Assembly:
         code, body = pointers.code, step.body
         for buffer in step.buffers():
             pointers.of(buffer)
+        xs, ys = ([pointers.of(b) for b in group] for group in (step.xs, step.ys))
         if code not in self._rooms:
             self._rooms[code] = code.room(BYTES, ROOM)
 
         def turn(at: str) -> None:
-            ins = self._parts(pointers, step.xs, body.arguments, at)
-            outs = self._parts(pointers, step.ys, body.results, at)
+            ins = _parts(code, xs, body.arguments, at)
+            outs = _parts(code, ys, body.results, at)
             self._block(body, pointers, self._rooms[code], ins, outs)
 
         shared = self.threads > 1 and effort(step) >= team.SHARED_EFFORT
@@ -238,6 +239,8 @@ class Assembly:
         code, body = pointers.code, step.body
         for buffer in step.buffers():
             pointers.of(buffer)  # found once, before the loop
+        xs = [pointers.at(*x) for x in step.xs]
+        ys = [pointers.of(y) for y in step.ys]
         pointers.slot(ERROR)
         self._meet(code)
         turning = [k for k, (a, b) in enumerate(step.carries) if a is not b]
@@ -253,8 +256,8 @@ class Assembly:
         def turn(counter: str, values: list[str]) -> list[str]:
             at = code.let(f"sub i64 {step.length}, {counter}") if step.reverse else counter
             at = code.let(f"sub i64 {at}, 1") if step.reverse else at
-            ins = [*where(values, 0), *self._parts(pointers, step.xs, body.arguments, at)]
-            outs = [*where(values, 1), *self._parts(pointers, step.ys, body.results, at)]
+            ins = [*where(values, 0), *_parts(code, xs, body.arguments, at)]
+            outs = [*where(values, 1), *_parts(code, ys, body.results, at)]
             self._block(body, pointers, pointers.of(step.scratch), ins, outs)
             self._meet(code)
             half = len(turning)
@@ -302,16 +305,6 @@ class Assembly:
             found = code.let(f"or i32 {found}, {code.let(f'load i32, ptr {flag}')}")
         return code.let(f"icmp eq i32 {found}, 0")
 
-    def _parts(
-        self, pointers: Pointers, wholes: Sequence[Buffer], parts: Sequence[Buffer], at: str
-    ) -> list[str]:
-        """Return where part `at` of each of `wholes` is, which are the last of `parts`."""
-        code, found = pointers.code, []
-        for whole, part in zip(wholes, parts[len(parts) - len(wholes) :], strict=True):
-            offset = code.let(f"mul i64 {at}, {part.size}")
-            found.append(code.element(part.dtype, pointers.of(whole), offset))
-        return found
-
     def _block(
         self, block: Block, pointers: Pointers, scratch: str, ins: Sequence[str],
         outs: Sequence[str],
@@ -355,3 +348,12 @@ class Assembly:
             return write
 
         code.choose(index, [branch(block) for block in step.branches])
+
+
+def _parts(code: Code, starts: Sequence[str], parts: Sequence[Buffer], at: str) -> list[str]:
+    """Return where part `at` of each array is that begins at `starts`: of the last of `parts`."""
+    found = []
+    for start, part in zip(starts, parts[len(parts) - len(starts) :], strict=True):
+        offset = code.let(f"mul i64 {at}, {part.size}")
+        found.append(code.element(part.dtype, start, offset))
+    return found

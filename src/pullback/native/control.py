@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pullback.core.graph import Node
-from pullback.native.loops import Affine, Buffer, Kernel, Load, Store, affine
+from pullback.native import places
+from pullback.native.kinds import is_expression
+from pullback.native.loops import Affine, Buffer, Kernel, Load, Operand, Store, affine, offsets
 from pullback.native.prepare import prepare
 from pullback.native.steps import Block, Choice, Loop
 from pullback.passes import optimise
@@ -22,10 +24,12 @@ BYTES = np.dtype(np.uint8)
 
 def _scan(lowering: Lowering, node: Node, unit: Unit) -> bool:
     step, length = node.params["step"], node.params["length"]
-    fixed, carry, xs = step.split(_memories(lowering, node.inputs))
+    given, starts, series = step.split(node.inputs)
+    fixed, carry = _memories(lowering, given), _memories(lowering, starts)
     body = _body(lowering, step.graph, fixed, step.carries)
     if body is None:
         return False
+    xs = tuple([_series(lowering, x) for x in series])
     outs = lowering.make_rooms(node)
     pairs = []
     for k, out in enumerate(outs[: step.carries]):
@@ -34,7 +38,7 @@ def _scan(lowering: Lowering, node: Node, unit: Unit) -> bool:
     unit.steps = [_copy(pair[0], start) for pair, start in zip(pairs, carry, strict=True)]
     if length:
         loop = Loop(
-            body, length, tuple(pairs), tuple(xs), tuple(outs[step.carries :]),
+            body, length, tuple(pairs), xs, tuple(outs[step.carries :]),
             _scratch(body), reverse=node.params["reverse"],
         )  # fmt: skip
         unit.steps.append(loop)
@@ -67,6 +71,26 @@ def _switch(lowering: Lowering, node: Node, unit: Unit) -> bool:
         return False
     unit.steps = [Choice(index, tuple(found), tuple(lowering.make_rooms(node)), _scratch(*found))]
     return True
+
+
+def sources(scan: Node, stored: Collection[Node]) -> list[Node]:
+    """Return what must lie in memory for a scan, given what does already."""
+    fixed, carries, xs = scan.params["step"].split(scan.inputs)
+    return [*fixed, *carries, *[_whole(x, stored)[0] for x in xs]]
+
+
+def _whole(node: Node, stored: Collection[Node]) -> tuple[Node, int]:
+    """Return in what memory `node` lies in one piece, and which of its elements comes first."""
+    whole, first = places.piece(node)
+    computed = is_expression(whole) and whole not in stored  # of which the piece may be enough
+    return (node, 0) if computed else (whole, first)
+
+
+def _series(lowering: Lowering, node: Node) -> Operand:
+    """Return where the parts of `node` follow each other."""
+    whole, first = _whole(node, lowering.stored)
+    (buffer,) = _memories(lowering, [whole])
+    return buffer, offsets(buffer.dtype, Affine(first))[0].const
 
 
 def _memories(lowering: Lowering, nodes: Any) -> list[Buffer]:

@@ -99,7 +99,7 @@ def renamed(step: Step, names: Mapping[Buffer, Buffer]) -> Step:
         step,
         body=_renamed_block(step.body, names),
         carries=tuple((name(a), name(b)) for a, b in step.carries),
-        xs=tuple(map(name, step.xs)),
+        xs=tuple((name(x), place) for x, place in step.xs),
         ys=tuple(map(name, step.ys)),
         condition=step.condition and _renamed_block(step.condition, names),
         count=step.count and name(step.count),

@@ -7,7 +7,7 @@ one kernel, and values that only it needs stay in registers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -146,7 +146,7 @@ class Lowering:
                 continue
             if not is_expression(node):
                 stored.add(node)
-                stored.update(self._sources(node))
+                stored.update(self._sources(node, stored))
             elif places.needs_memory(node):
                 stored.add(node.inputs[0])
             inside = [i for i in node.inputs if i not in stored]
@@ -160,13 +160,15 @@ class Lowering:
                 self.cost[node] = depth[node] = 0
         return stored
 
-    def _sources(self, node: Node) -> Iterable[Node]:
+    def _sources(self, node: Node, stored: Collection[Node]) -> Iterable[Node]:
         """Return the inputs that must lie in memory for `node`, no expression, to be computed."""
         assert node.op is not None
         if node.op.name in REDUCTIONS and is_reduction(node):
             return ()
         if is_native(node) and products.is_native(node):
             return products.sources(node)
+        if node.op.name == "scan":
+            return control.sources(node, stored)
         return () if _by_library(node) else node.inputs
 
     def _is_stretched(self, node: Node) -> bool:
@@ -363,6 +365,8 @@ class Lowering:
         self.fallbacks.append(node)
         inputs = []
         for i in node.inputs:
+            if self.memory(i) is None:  # a piece of an array, as only a loop of our own takes it
+                self._lower(i)
             memory = self.memory(i)
             assert memory is not None
             inputs.append((memory, i.shape))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pullback.core.graph import Node
-from pullback.native.loops import Affine, Gather, Place, affine, linear
+from pullback.native.loops import Affine, Gather, Place, affine, identity, linear
 
 if TYPE_CHECKING:
     from pullback.native.lower import Lowering
@@ -52,6 +52,25 @@ def source(node: Node, place: Place) -> tuple[Node, Place] | None:
     if name == "getitem" and len(node.inputs) == 1:
         return x, _sliced(node.params["index"].parts, x.shape, place)
     return None
+
+
+def piece(node: Node) -> tuple[Node, int]:
+    """Return in whose memory `node` lies in one piece, and which of its elements comes first."""
+    first = 0
+    while node.op is not None and node.inputs:
+        x, begin = node.inputs[0], 0
+        if node.op.name != "reshape":
+            here = identity(node.shape)
+            viewed = source(node, here)
+            if viewed is None:
+                break
+            x, place = viewed
+            where = linear(place, x.shape)
+            if where.terms != linear(here, node.shape).terms:
+                break
+            begin = where.const
+        node, first = x, first + begin
+    return node, first
 
 
 def is_row(node: Node) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pullback.native.loops import Affine, Buffer, Kernel, Product, Statement, Store, texts
+from pullback.native.loops import Affine, Buffer, Kernel, Operand, Product, Statement, Store, texts
 from pullback.native.memory import Plan
 
 
@@ -233,14 +233,15 @@ class Loop:
     A carry starts in the first buffer of its pair; each turn reads it from one and writes it to
     the other, unless they are the same. The arguments of the body are the carries and one part of
     each of `xs`, its results the new carries and one part of each of `ys`; those of the condition
-    are the carries. A loop with a condition ends with its carries in the first of the pairs, and
-    has counted its turns, at most `length` if that is given.
+    are the carries. The parts of one of `xs` follow each other from a place in its buffer on. A
+    loop with a condition ends with its carries in the first of the pairs, and has counted its
+    turns, at most `length` if that is given.
     """
 
     body: Block
     length: int | None
     carries: tuple[tuple[Buffer, Buffer], ...]
-    xs: tuple[Buffer, ...]
+    xs: tuple[Operand, ...]
     ys: tuple[Buffer, ...]
     scratch: Buffer
     reverse: bool = False
@@ -250,7 +251,7 @@ class Loop:
 
     def buffers(self) -> list[Buffer]:
         """Return the buffers that are read or written."""
-        found = [*self.written(), *self.xs, *self.body.outside()]
+        found = [*self.written(), *[x for x, _ in self.xs], *self.body.outside()]
         if self.condition is not None:
             found += self.condition.outside()
         return list(dict.fromkeys(found))
@@ -270,11 +271,10 @@ class Loop:
         for (start, other), (before, after) in zip(self.carries, inner, strict=False):
             head.append(f"  carry {before} -> {after} in {start}, {other}")
         count = len(self.carries)
-        for word, whole, parts in (
-            ("part", self.xs, self.body.arguments), ("part", self.ys, self.body.results)
-        ):  # fmt: skip
-            for x, part in zip(whole, parts[count:], strict=True):
-                head.append(f"  {word} {part} of {x}")
+        for (x, place), part in zip(self.xs, self.body.arguments[count:], strict=True):
+            head.append(f"  part {part} of {x}{f' from {place} on' if place else ''}")
+        for y, part in zip(self.ys, self.body.results[count:], strict=True):
+            head.append(f"  part {part} of {y}")
         return "\n".join([*head, _inside(self.body)])
 
 
