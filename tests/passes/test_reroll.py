@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pullback as pb
-from pullback.passes import join_parts, simplify
+from pullback.core.segment import recompute
+from pullback.passes import join_parts, optimise, simplify
 from pullback.passes.reroll import reroll
 
 RNG = np.random.default_rng(0)
@@ -33,7 +34,16 @@ def the_same(function, *args, count):
     for a, b in zip(graph.run(args), rolled.run(args), strict=True):
         assert (np.shape(a), a.dtype) == (np.shape(b), b.dtype)
         np.testing.assert_array_equal(a, b)
+    about_the_same(function, *args)
     return rolled
+
+
+def about_the_same(function, *args):
+    """Check the values of the graph that is compiled, where loops are rolled first of all."""
+    graph = pb.trace(function, *args)
+    for a, b in zip(graph.run(args), optimise(graph).run(args), strict=True):
+        assert (np.shape(a), a.dtype) == (np.shape(b), b.dtype)
+        np.testing.assert_allclose(b, a, rtol=1e-5 if a.dtype == np.float32 else 1e-9, atol=1e-12)
 
 
 def recurrent(w, x):
@@ -193,6 +203,59 @@ def test_what_a_loop_reshapes_is_stacked_as_it_is():
     the_same(reshaped, RNG.normal(size=(2, 3)), count=1)
 
 
+def decayed(w, x):
+    h, last = x[0], x[0]
+    for k in range(1, x.shape[0]):
+        scale = np.exp(-w[0] * np.sqrt(2.0))
+        h, last = np.tanh(h @ w.T + x[k] * scale) + 0.1 * last, scale
+    return np.sum(h)
+
+
+def share(w, x):
+    h = x[0]
+    for k in range(1, x.shape[0]):
+        h = np.tanh(h @ np.cos(w)) + np.sin(x)[k]
+    return np.sum(h)
+
+
+@pytest.mark.parametrize("function", [decayed, share])
+@pytest.mark.parametrize("argnums", [0, 1, (0, 1)])
+@pytest.mark.parametrize("steps", [3, 30, 90])
+def test_what_all_repetitions_share_is_computed_once(function, argnums, steps):
+    rng = np.random.default_rng(1)
+    args = rng.normal(size=(3, 3)) * 0.3, rng.normal(size=(steps, 3))
+    about_the_same(function, *args)
+    about_the_same(pb.value_and_grad(function, argnums), *args)
+    graph = optimise(pb.trace(pb.value_and_grad(function, argnums), *args))
+    bodies = "".join(str(loop.params["step"].graph) for loop in loops(graph))
+    assert not any(name in bodies for name in ("exp", "sqrt", "cos", "sin", "transpose(a"))
+    assert len(loops(graph)) == (0 if steps == 3 else 2)
+
+
+def test_what_a_loop_shares_is_not_stacked_for_the_next():
+    def function(w, x):
+        h = x
+        for _ in range(60):
+            h = np.tanh(h * np.exp(w))
+        return np.sum(h)
+
+    graph = reroll(pb.trace(pb.grad(function), np.ones(3), np.ones(3)))
+    forward, backward = loops(graph)
+    assert [aval.shape for aval in forward.aval] == [(3,), (59, 3)]
+    assert len(backward.params["step"].graph.arguments) == 4  # exp(w), two carries, tanh
+
+
+def test_what_is_meant_to_be_computed_again_stays_in_the_loop():
+    def function(x):
+        h = x
+        for k in range(60):
+            h = np.tanh(h * np.exp(recompute(x, run=k)))
+        return h
+
+    (loop,) = loops(reroll(pb.trace(function, np.ones(3))))
+    assert "exp" in str(loop.params["step"].graph)
+
+
 def test_loops_inside_of_loops_are_rolled_too():
     def nested(x):
         for _ in range(12):
@@ -275,3 +338,4 @@ def test_random_programs_compute_the_very_same(function, backwards):
     rolled = reroll(graph)
     for a, b in zip(graph.run((x, w)), rolled.run((x, w)), strict=True):
         np.testing.assert_array_equal(a, b)
+    about_the_same(f, x, w)

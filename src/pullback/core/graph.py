@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, wraps
 from operator import attrgetter
 from string import ascii_lowercase
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _creation = itertools.count()
+_NONE: Mapping[str, Any] = MappingProxyType({})
 Executor = Callable[["Graph"], Callable[[Sequence[Any]], list[Any]]]
 
 
@@ -55,7 +57,7 @@ class Node:
         self.aval = aval
         self.op = op
         self.inputs = inputs
-        self.params: Mapping[str, Any] = params or {}
+        self.params: Mapping[str, Any] = params or _NONE
         self.value = value
         self.name = name
         self.order = next(_creation)
@@ -86,7 +88,8 @@ class Graph:
     `arguments` and `results` are the nodes that go in and come out, `nodes` all nodes in the order
     of computation. Make one with `pullback.trace`; `pullback.grad(graph)` is a graph again.
     A call raises TreeError or ShapeError for arguments of another structure, shape or dtype than
-    those it was traced for.
+    those it was traced for. The nodes are computed in the order in which they were made, or in
+    that of `nodes`, which may have more than are needed.
     (The interface follows Goodfellow, Bengio, Courville, Deep Learning, 2016, section 6.5.)
 
     >>> import numpy as np, pullback as pb
@@ -109,18 +112,22 @@ class Graph:
         in_tree: pytree.Structure,
         out_tree: pytree.Structure,
         name: str = "graph",
+        nodes: Sequence[Node] | None = None,
     ) -> None:
         self.arguments = tuple(arguments)
         self.results = tuple(results)
         self.in_tree = in_tree
         self.out_tree = out_tree
         self.name = name
-        self.nodes = reachable(self.arguments, self.results)
+        self.nodes = (
+            reachable(self.arguments, self.results)
+            if nodes is None
+            else _needed(self.arguments, self.results, nodes)
+        )
         _name_nodes(self.nodes)
         self.derived: dict[Any, Any] = {}  # what was made of this graph, kept as long as it lives
         self.executor: Executor | None = None
         self._program: Callable[[Sequence[Any]], list[Any]] | None = None
-        self._captures = any(isinstance(n.value, Tracer) for n in self.nodes)
         self._signature = [(n.aval.shape, n.aval.dtype) for n in self.arguments]
 
     @property
@@ -183,6 +190,11 @@ class Graph:
         self._program = executor(self)
         self.executor = executor
         return self
+
+    @cached_property
+    def _captures(self) -> bool:
+        """Whether values of a trace around this one stand among the constants."""
+        return any(isinstance(n.value, Tracer) for n in self.nodes)
 
     @property
     def program(self) -> Callable[[Sequence[Any]], list[Any]] | None:
@@ -309,6 +321,20 @@ def reachable(arguments: Sequence[Node], results: Sequence[Node]) -> tuple[Node,
     return (*arguments, *sorted(others, key=attrgetter("order")))
 
 
+def _needed(
+    arguments: Sequence[Node], results: Sequence[Node], nodes: Sequence[Node]
+) -> tuple[Node, ...]:
+    """Return the arguments, then those of `nodes`, inputs first, that the results need."""
+    needed = set(results)
+    found = []
+    for node in reversed(nodes):
+        if node in needed:
+            found.append(node)
+            needed.update(node.inputs)
+    given = set(arguments)
+    return (*arguments, *[node for node in reversed(found) if node not in given])
+
+
 def ancestors(nodes: Iterable[Node]) -> set[Node]:
     """Return `nodes` and all that they are computed from."""
     found = set(nodes)
@@ -334,7 +360,7 @@ def _letters() -> Iterator[str]:
 
 def _name_nodes(nodes: Sequence[Node]) -> None:
     taken = {n.name for n in nodes if n.name}
-    letters = (name for name in _letters() if name not in taken)
+    letters = itertools.filterfalse(taken.__contains__, _letters())
     for node in nodes:
-        if not node.name and not (node.is_constant and np.ndim(node.value) == 0):
+        if not node.name and (node.op is not None or node.value is None or np.ndim(node.value)):
             node.name = next(letters)

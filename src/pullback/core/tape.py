@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -259,11 +260,7 @@ def _reverse_topological(roots: Iterable[TapeNode]) -> list[TapeNode]:
             if parent is not None and parent not in seen:
                 seen.add(parent)
                 pending.append(parent)
-    return sorted(seen, key=_order, reverse=True)
-
-
-def _order(node: TapeNode) -> int:
-    return node.order
+    return sorted(seen, key=attrgetter("order"), reverse=True)
 
 
 def _item_aval(several: tuple[Aval, ...], index: int) -> Aval:

@@ -51,6 +51,7 @@ class GraphTrace(Trace):
 
     def __init__(self) -> None:
         super().__init__()
+        self.nodes: list[Node] = []
         self._constants: dict[int, Node] = {}
 
     def argument(self, aval: Aval, name: str) -> GraphTracer:
@@ -77,6 +78,7 @@ class GraphTrace(Trace):
         else:
             value = x
         node = Node(aval_of(x), value=value)
+        self.nodes.append(node)
         if value is x:
             self._constants[id(x)] = node
         return node
@@ -92,12 +94,13 @@ class GraphTrace(Trace):
         )
         aval = op.infer(*[n.aval for n in inputs], **params)
         node = Node(aval, op, inputs, params)
+        self.nodes.append(node)
         if isinstance(aval, tuple):
             from pullback.core.tape import item
 
-            return tuple(
-                GraphTracer(self, Node(a, item, (node,), {"index": i})) for i, a in enumerate(aval)
-            )
+            items = [Node(a, item, (node,), {"index": i}) for i, a in enumerate(aval)]
+            self.nodes += items
+            return tuple([GraphTracer(self, picked) for picked in items])
         return GraphTracer(self, node)
 
 
@@ -148,7 +151,8 @@ def trace_by(tracing: GraphTrace, function: Callable[..., Any], *args: Any) -> G
     out_leaves, out_tree = pytree.flatten(result)
     results = [tracing.node_of(x) for x in out_leaves]
     name = getattr(function, "__name__", "graph")
-    return Graph(arguments, results, in_tree, out_tree, name if name.isidentifier() else "graph")
+    name = name if name.isidentifier() else "graph"
+    return Graph(arguments, results, in_tree, out_tree, name, tracing.nodes)
 
 
 def strong(aval: Aval) -> Aval:

@@ -1,6 +1,7 @@
 """Floor 2: passes, from graph to graph."""
 
 from pullback.core.graph import Graph
+from pullback.passes.repetitions import FEWEST
 from pullback.passes.reroll import reroll
 from pullback.passes.scatters import join_parts
 from pullback.passes.share_loops import share_loops
@@ -9,8 +10,13 @@ from pullback.passes.sum_outside import sum_outside
 
 
 def optimise(graph: Graph) -> Graph:
-    """Return the graph that is compiled: simple, sums joined, loops rolled and shared."""
-    return sum_outside(share_loops(reroll(join_parts(simplify(graph)))))
+    """Return the graph that is compiled: simple, sums joined, loops rolled and shared.
+
+    Loops that are there to be seen are rolled first, so that what follows has little to look at.
+    Fewer parts than a loop has turns do not come from turns, and can wait.
+    """
+    rolled = reroll(join_parts(graph, FEWEST))
+    return sum_outside(share_loops(reroll(join_parts(simplify(rolled)))))
 
 
 __all__ = ["join_parts", "optimise", "reroll", "share_loops", "simplify", "sum_outside"]

@@ -43,6 +43,9 @@ class Body:
         return Graph(arguments, results, flat(len(arguments)), flat(len(results)), "body")
 
     def _repeated(self, slot: int, node: Node) -> Node:
+        if slot in self.loop.steady:  # computed before the loop
+            is_seen = slot in self.loop.carries
+            return self.fixed.setdefault(node, Node(node.aval)) if is_seen else node
         if slot in self.loop.picks:
             return self._row(self.loop.slot_nodes(slot), node.aval)
         inputs = [self._operand(node, operand) for operand in self.loop.operands[slot]]

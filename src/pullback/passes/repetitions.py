@@ -11,12 +11,13 @@ identification of repeated patterns in strings, trees and arrays, 1972).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pullback.core.graph import Graph, Node
+from pullback.core.op import OPS
 from pullback.ops.index import Template
 
 FEWEST = 8
@@ -25,7 +26,7 @@ LEAST_SAVED = 100
 """So many operations at least must go, if a loop is to be worth it."""
 
 _MOST_INPUTS = 16
-_CONSTANT = -1
+_CONSTANT = -(1 << 40)
 _BASE = 0x9E3779B97F4A7C15
 _WORD = 1 << 64
 
@@ -56,7 +57,8 @@ class Line:
     """The operations of a graph in order.
 
     `codes` says what each does, not to what; `inputs` at which places of the line its inputs stand,
-    negative for constants and arguments. The last column of `inputs` holds the numbers in an index.
+    negative for arguments, and for constants, far from all others. The last column of `inputs`
+    holds the numbers in an index.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -64,16 +66,17 @@ class Line:
         self.place = {node: k for k, node in enumerate(self.nodes)}
         for k, node in enumerate(graph.arguments, 2):
             self.place[node] = -k
-        width = max((len(n.inputs) for n in self.nodes if len(n.inputs) <= _MOST_INPUTS), default=0)
         known: dict[Any, int] = {}
-        codes, inputs = [], []
+        codes, indices, counts = [], [], []
+        places: list[int] = []
         for node in self.nodes:
             codes.append(_code(node, known))
-            places = [self.place.get(i, _CONSTANT) for i in node.inputs[:width]]
-            places += [_CONSTANT] * (width - len(places))
-            inputs.append((*places, _number(node.params) if node.params else 0))
+            indices.append(_number(node.params) if node.params else 0)
+            inputs = node.inputs if len(node.inputs) <= _MOST_INPUTS else ()
+            counts.append(len(inputs))
+            places += [self.place.get(i, _CONSTANT) for i in inputs]
         self.codes = np.array(codes, np.int64)
-        self.inputs = np.array(inputs, np.int64).reshape(-1, width + 1)
+        self.inputs = np.column_stack([_rows(places, counts), np.array(indices, np.int64)])
 
     def repetitions(self) -> list[Run]:
         """Return the repetitions that are worth a loop, in order; they do not overlap."""
@@ -87,6 +90,13 @@ class Line:
                 taken[start:end] = True
                 chosen.append(free)
         return sorted(chosen)
+
+    def share(self, run: Run, slot: int) -> None:
+        """Let all take what the first repetition made at `slot`, where the others take the same."""
+        copies = np.zeros(len(self.nodes), bool)
+        copies[run.start + slot : run.end : run.period] = True
+        taken = self.inputs[:, :-1]
+        taken[(taken >= 0) & copies[np.maximum(taken, 0)]] = run.start + slot
 
     def _runs(self, p: int) -> Iterator[Run]:
         """Yield the longest stretches that repeat with period `p`."""
@@ -102,13 +112,21 @@ class Line:
                 yield run
 
 
+def _rows(numbers: Sequence[int], lengths: Sequence[int]) -> Any:
+    """Return `numbers` in rows of these lengths, each filled up to the longest."""
+    width = max(lengths, default=0)
+    table = np.full((len(lengths), width), _CONSTANT)
+    table[np.arange(width) < np.array(lengths, np.int64)[:, None]] = numbers
+    return table
+
+
 def _code(node: Node, known: dict[Any, int]) -> int:
     """Return the number of what `node` does; nodes with very many inputs are like no others."""
     key: Any = node
     if len(node.inputs) <= _MOST_INPUTS:
-        again = not node.params or (node.op is not None and node.op.name == "recompute")
-        params = () if again else fingerprint(node.params)  # which run it is does not matter
-        key = node.op, node.aval, params, *[(i.aval, i.value is None) for i in node.inputs]
+        key = node.op, node.aval, *[i.aval for i in node.inputs]
+        if node.params and node.op is not OPS["recompute"]:  # which run it is does not matter
+            key += (fingerprint(node.params),)
     try:
         return known.setdefault(key, len(known))
     except TypeError:  # a parameter that is not hashable

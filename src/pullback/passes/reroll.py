@@ -7,7 +7,7 @@ from the last repetition on, is stacked by the first.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -62,6 +62,8 @@ class _Rolling:
         run = loop.run
         self.loops[run.start] = loop
         self._homes[run.start : run.end] = [loop] * (run.end - run.start)
+        for slot in loop.steady:
+            self.line.share(run, slot)
 
     def owner(self, node: Node) -> tuple[Loop, int, int] | None:
         """Return the loop that `node` is in, its repetition and its slot."""
@@ -76,10 +78,11 @@ class _Rolling:
         self._mark()
         for node in self.old.arguments:
             self._new[node] = Node(node.aval, name=node.name)
-        for place, node in enumerate(self.line.nodes):
+        for place in self._stops():
+            node = self.line.nodes[place]
             if place in self.loops:
                 self._roll(self.loops[place])
-            elif self._homes[place] is None and node in self._needed:
+            elif node in self._needed:
                 self._new[node] = self._again(node)
         return Graph(
             [self._new[node] for node in self.old.arguments],
@@ -89,23 +92,35 @@ class _Rolling:
             self.old.name,
         )
 
+    def _stops(self) -> list[int]:
+        """Return the places outside of loops, and the first of each loop."""
+        found: list[int] = []
+        end = 0
+        for start, loop in sorted(self.loops.items()):
+            found += range(end, start + 1)
+            end = loop.run.end
+        return [*found, *range(end, len(self.line.nodes))]
+
     # what is needed, from the results back
 
     def _mark(self) -> None:
         for node in self.old.results:
             self._need(node)
-        for place in reversed(range(len(self.line.nodes))):
+        for place in reversed(self._stops()):
             node, loop = self.line.nodes[place], self.loops.get(place)
-            if loop is not None and loop.is_needed:
-                for slot, back in loop.states:
+            if loop is not None:
+                self._need_taken(loop, range(loop.run.period) if loop.is_needed else loop.steady)
+                for slot, back in loop.states if loop.is_needed else ():
                     self._need(loop.start_of(slot, back))
-                for operands in loop.operands:
-                    for operand in operands:
-                        if isinstance(operand, Each):
-                            self._need_all(operand.nodes)
-            elif self._homes[place] is None and node in self._needed:
+            elif node in self._needed:
                 for several in self._rows(node):
                     self._need_all(several)
+
+    def _need_taken(self, loop: Loop, slots: Iterable[int]) -> None:
+        for slot in slots:
+            for operand in loop.operands[slot]:
+                if isinstance(operand, Each):
+                    self._need_all(operand.nodes)
 
     def _need(self, node: Node) -> None:
         home = self.owner(node)
@@ -113,6 +128,8 @@ class _Rolling:
             self._needed.add(node)
             return
         loop, repetition, slot = home
+        if slot in loop.steady:  # made with the loop
+            return
         if slot in loop.picks:
             self._need(node.inputs[0])
             return
@@ -156,7 +173,9 @@ class _Rolling:
         else:
             loop, repetition, slot = home
             state = loop.state_after(repetition, slot)
-            if state is not None:
+            if slot in loop.steady:
+                made = self._new[loop.first(slot)]
+            elif state is not None:
                 made = self._result(loop, state)
             else:
                 made = row(self._stacked(loop, slot), loop.time(repetition))
@@ -199,6 +218,9 @@ class _Rolling:
         return make("reshape", inner, shape=(len(nodes), *nodes[0].shape))
 
     def _roll(self, loop: Loop) -> None:
+        for slot in sorted(loop.steady):
+            node = loop.first(slot)
+            self._new[node] = self._again(node)
         if not loop.is_needed:
             return
         body = Body(loop)

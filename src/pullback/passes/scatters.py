@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -27,8 +28,10 @@ class _Parts:
     rest: Node | None = None
 
 
-def join_parts(graph: Graph) -> Graph:
+def join_parts(graph: Graph, fewest: int = 2) -> Graph:
     """Return a graph that adds up parts of an array, not arrays that are zero but for a part.
+
+    If there are less than `fewest` parts, it stays as it is.
 
     >>> import numpy as np, pullback as pb
     >>> product = pb.trace(lambda x: x[1] * x[0] * x[1], pb.Aval((2,), "f8"))
@@ -45,29 +48,30 @@ def join_parts(graph: Graph) -> Graph:
       i = concatenate(g, h, axis=0)  # f64[2]
       return i
     """
-    if sum(_is_part(node) for node in graph.nodes) < 2:
+    if sum(_is_part(node) for node in graph.nodes) < fewest:
         return graph
     return _Joining(graph).graph()
 
 
 class _Joining:
-    """Makes the new graph; sums of parts are made only where something else needs them."""
+    """Makes the new graph; sums of parts are made only where something else needs them.
+
+    What depends on no part stays the node that it is.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self._old = graph
-        self._new = {node: Node(node.aval, name=node.name) for node in graph.arguments}
+        self._nodes: list[Node] = []
+        self._new: dict[Node, Node] = {}
         self._sums: dict[Node, _Parts] = {}
-        self._uses: dict[Node, int] = {}
-        for group in (graph.results, *[node.inputs for node in graph.nodes]):
-            for i in group:
-                self._uses[i] = self._uses.get(i, 0) + 1
+        self._uses = _uses(graph)
 
     def graph(self) -> Graph:
         """Return the graph."""
         old = self._old
         for node in old.nodes:
-            if node.op is None:
-                self._new.setdefault(node, Node(node.aval, value=node.value))
+            if node not in self._uses:
+                self._nodes.append(node)
             elif _is_part(node):
                 part = self._value(node.inputs[0])
                 self._sums[node] = _Parts(node.aval, {node.params["index"]: part})
@@ -75,20 +79,22 @@ class _Joining:
                 self._sums[node] = self._added(*node.inputs)
             else:
                 inputs = tuple([self._value(i) for i in node.inputs])
-                self._new[node] = Node(node.aval, node.op, inputs, node.params)
-        return Graph(
-            [self._new[node] for node in old.arguments],
-            [self._value(node) for node in old.results],
-            old.in_tree,
-            old.out_tree,
-            old.name,
-        )
+                self._new[node] = self._add(Node(node.aval, node.op, inputs, node.params))
+        results = [self._value(node) for node in old.results]
+        return Graph(old.arguments, results, old.in_tree, old.out_tree, old.name, self._nodes)
+
+    def _add(self, node: Node) -> Node:
+        self._nodes.append(node)
+        return node
+
+    def _make(self, name: str, *inputs: Node, **params: Any) -> Node:
+        return self._add(make(name, *inputs, **params))
 
     def _adds_parts(self, node: Node) -> bool:
         assert node.op is not None
         return (
             node.op.name == "add"
-            and any(self._uses[i] == 1 and i in self._sums for i in node.inputs)
+            and any(i in self._sums and self._uses[i] == 1 for i in node.inputs)
             and all(i.aval == node.aval for i in node.inputs)
         )
 
@@ -96,66 +102,88 @@ class _Joining:
         total, more = self._taken(left), self._taken(right)
         for index, part in more.at.items():
             known = total.at.get(index)
-            total.at[index] = part if known is None else make("add", known, part)
+            total.at[index] = part if known is None else self._make("add", known, part)
         if more.rest is not None:
-            total.rest = more.rest if total.rest is None else make("add", total.rest, more.rest)
+            rest = total.rest
+            total.rest = more.rest if rest is None else self._make("add", rest, more.rest)
         return total
 
     def _taken(self, node: Node) -> _Parts:
         """Return `node` as a sum that may be changed."""
-        if self._uses[node] == 1 and node in self._sums:
+        if node in self._sums and self._uses[node] == 1:
             return self._sums[node]
         return _Parts(node.aval, rest=self._value(node))
 
     def _value(self, node: Node) -> Node:
+        if node not in self._uses:
+            return node
         if node not in self._new:
-            self._new[node] = _whole(self._sums[node])
+            self._new[node] = self._whole(self._sums[node])
         return self._new[node]
+
+    def _whole(self, parts: _Parts) -> Node:
+        """Return a sum as one array."""
+        found = self._end_to_end(parts) if len(parts.at) > 1 else None
+        terms = [found] if found is not None else []
+        if found is None:
+            terms = [
+                self._make("scatter_add", x, shape=parts.aval.shape, index=index)
+                for index, x in parts.at.items()
+            ]
+        if parts.rest is not None:
+            terms.insert(0, parts.rest)
+        total = terms[0]
+        for term in terms[1:]:
+            total = self._make("add", total, term)
+        return total
+
+    def _end_to_end(self, parts: _Parts) -> Node | None:
+        """Return the parts joined along the one axis on which they differ; None if they overlap."""
+        shape, dtype = parts.aval.shape, parts.aval.dtype
+        stretches = [(_stretch(index, shape), part) for index, part in parts.at.items()]
+        found = sorted((s, k) for k, (s, _) in enumerate(stretches) if s is not None)
+        axis = found[0][0][0] if found else 0
+        if len(found) < len(stretches) or found[-1][0][0] != axis:
+            return None
+
+        def zeros(start: int, end: int) -> list[Node]:
+            value = np.zeros((*shape[:axis], end - start, *shape[axis + 1 :]), dtype)
+            return [self._add(Node(aval_of(value), value=value))] if end > start else []
+
+        pieces: list[Node] = []
+        done = 0
+        for (_, start, end), k in found:
+            part, wanted = stretches[k][1], (*shape[:axis], end - start, *shape[axis + 1 :])
+            if start < done or part.aval.size != math.prod(wanted):
+                return None
+            pieces += zeros(done, start)
+            fits = part.shape == wanted
+            pieces.append(part if fits else self._make("reshape", part, shape=wanted))
+            done = end
+        pieces += zeros(done, shape[axis])
+        return self._make("concatenate", *pieces, axis=axis) if len(pieces) > 1 else pieces[0]
+
+
+def _uses(graph: Graph) -> dict[Node, int]:
+    """Return how often each part, and whatever depends on one, is used."""
+    found: dict[Node, int] = {}
+    changing = found.keys()
+    for node in graph.nodes:
+        depends = not changing.isdisjoint(node.inputs)
+        if depends:
+            for i in node.inputs:
+                if i in found:
+                    found[i] += 1
+        if depends or _is_part(node):
+            found[node] = 0
+    for node in graph.results:
+        if node in found:
+            found[node] += 1
+    return found
 
 
 def _is_part(node: Node) -> bool:
     return node.op is not None and node.op.name == "scatter_add" and len(node.inputs) == 1
-
-
-def _whole(parts: _Parts) -> Node:
-    """Return a sum as one array."""
-    found = _end_to_end(parts) if len(parts.at) > 1 else None
-    terms = [found] if found is not None else []
-    if found is None:
-        shape = parts.aval.shape
-        terms = [make("scatter_add", x, shape=shape, index=index) for index, x in parts.at.items()]
-    if parts.rest is not None:
-        terms.insert(0, parts.rest)
-    total = terms[0]
-    for term in terms[1:]:
-        total = make("add", total, term)
-    return total
-
-
-def _end_to_end(parts: _Parts) -> Node | None:
-    """Return the parts joined along the one axis on which they differ; None if they overlap."""
-    shape, dtype = parts.aval.shape, parts.aval.dtype
-    stretches = [(_stretch(index, shape), part) for index, part in parts.at.items()]
-    found = sorted((s, k) for k, (s, _) in enumerate(stretches) if s is not None)
-    axis = found[0][0][0] if found else 0
-    if len(found) < len(stretches) or found[-1][0][0] != axis:
-        return None
-
-    def zeros(start: int, end: int) -> list[Node]:
-        value = np.zeros((*shape[:axis], end - start, *shape[axis + 1 :]), dtype)
-        return [Node(aval_of(value), value=value)] if end > start else []
-
-    pieces: list[Node] = []
-    done = 0
-    for (_, start, end), k in found:
-        part, wanted = stretches[k][1], (*shape[:axis], end - start, *shape[axis + 1 :])
-        if start < done or part.aval.size != math.prod(wanted):
-            return None
-        pieces += zeros(done, start)
-        pieces.append(part if part.shape == wanted else make("reshape", part, shape=wanted))
-        done = end
-    pieces += zeros(done, shape[axis])
-    return make("concatenate", *pieces, axis=axis) if len(pieces) > 1 else pieces[0]
 
 
 def _stretch(index: Template, shape: tuple[int, ...]) -> tuple[int, int, int] | None:

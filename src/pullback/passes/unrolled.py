@@ -15,6 +15,7 @@ import numpy as np
 
 from pullback.core.aval import Aval, result_type
 from pullback.core.graph import Node
+from pullback.core.op import OPS
 from pullback.passes.repetitions import Line, Run, fingerprint, moves, numbers
 from pullback.passes.rows import progression
 
@@ -51,14 +52,17 @@ Owner = Callable[[Node], "tuple[Loop, int, int] | None"]
 class Loop:
     """A run as a loop: `carries` says for each slot how many repetitions on it is still read.
 
-    `stacked` has the slots of which all values are needed afterwards.
+    `picks` are the slots of rows of what all repetitions share, `steady` those of what they compute
+    of such things only, so that the first one's value is that of all. `stacked` has the slots of
+    which all values are needed afterwards.
     """
 
     run: Run
     nodes: Sequence[Node]
     operands: list[list[Operand]]
     carries: dict[int, int]
-    picks: set[int]
+    picks: set[int] = field(default_factory=set)
+    steady: set[int] = field(default_factory=set)
     reverse: bool = False
     is_needed: bool = False
     stacked: dict[int, None] = field(default_factory=dict)
@@ -72,6 +76,10 @@ class Loop:
         """Return the nodes of a slot, one for each repetition."""
         run = self.run
         return self.nodes[run.start + slot : run.end : run.period]
+
+    def first(self, slot: int) -> Node:
+        """Return the node of a slot in the first repetition."""
+        return self.nodes[self.run.start + slot]
 
     def start_of(self, slot: int, back: int) -> Node:
         """Return what a carry is before the first repetition."""
@@ -88,7 +96,7 @@ class Loop:
 
     def moves_index(self, slot: int) -> bool:
         """Whether the operation at `slot` has an index that moves with the repetitions."""
-        params = self.nodes[self.run.start + slot].params
+        params = self.first(slot).params
         if "index" not in params or not hasattr(params["index"], "parts"):
             return False
         first, second = (n.params["index"] for n in self.slot_nodes(slot)[:2])
@@ -144,18 +152,18 @@ def _last_uses(line: Line, run: Run) -> dict[int, int]:
     return last
 
 
-def _places(line: Line, run: Run) -> list[tuple[int, int, Own | tuple[int, int]]]:
-    """Return for each slot and input what it takes: its own, or a place and how it moves."""
+def _places(line: Line, run: Run) -> list[tuple[int, int, Any]]:
+    """Return for each slot and input what it takes: its own, or the places for all repetitions."""
     p, found = run.period, []
     second = run.start + p
     here = line.inputs[run.start : second]
     step = line.inputs[second : second + p] - here
     for slot in range(p):
         for k in range(len(line.nodes[run.start + slot].inputs)):
-            place, move = int(here[slot, k]), int(step[slot, k])
-            repetition, target = divmod(place - run.start, p)
-            own = move == p and -MOST_BACK <= repetition <= 0
-            found.append((slot, k, Own(target, -repetition) if own else (place, move)))
+            repetition, target = divmod(int(here[slot, k]) - run.start, p)
+            own = step[slot, k] == p and -MOST_BACK <= repetition <= 0
+            column = line.inputs[run.start + slot : run.end : p, k]
+            found.append((slot, k, Own(target, -repetition) if own else column))
     return found
 
 
@@ -168,29 +176,45 @@ def _stands_alone(line: Line, run: Run) -> bool:
                 place = run.start + operand.slot - back * run.period
                 if place < 0 or line.nodes[place].aval != first:
                     return False
-        elif max(operand[0], operand[0] + operand[1] * (run.times - 1)) >= run.start:
+        elif operand.max() >= run.start:
             return False
     return True
 
 
 def _loop(line: Line, run: Run) -> Loop:
-    operands: list[list[Operand]] = [[] for _ in range(run.period)]
     carries: dict[int, int] = {}
-    for slot, k, operand in _places(line, run):
-        if isinstance(operand, Own):
-            operands[slot].append(operand)
+    loop = Loop(run, line.nodes, [[] for _ in range(run.period)], carries)
+    for slot, taken in groupby(_places(line, run), lambda place: place[0]):
+        operands = loop.operands[slot]
+        for _, k, operand in taken:
+            if not isinstance(operand, Own):
+                operands.append(_each(line, loop.slot_nodes(slot), k, operand))
+                continue
             if operand.back:
                 carries[operand.slot] = max(carries.get(operand.slot, 0), operand.back)
-        else:
-            places = range(run.start + slot, run.end, run.period)
-            operands[slot].append(Each(tuple([line.nodes[i].inputs[k] for i in places])))
-    loop = Loop(run, line.nodes, operands, dict(sorted(carries.items())), set())
-    for slot in range(run.period):
-        if loop.moves_index(slot) and is_pick(loop.nodes[run.start + slot]):
-            (source,) = operands[slot]
-            if isinstance(source, Each) and source.is_shared:
-                loop.picks.add(slot)
+            is_steady = not operand.back and operand.slot in loop.steady
+            operands.append(Each((loop.first(operand.slot),) * run.times) if is_steady else operand)
+        _classify(loop, slot)
+    loop.carries = dict(sorted(carries.items()))
     return loop
+
+
+def _each(line: Line, nodes: Sequence[Node], k: int, places: Any) -> Each:
+    """Return what `nodes` take as input `k`, from `places` of the line where they are known."""
+    pairs = zip(nodes, places.tolist(), strict=True)
+    return Each(tuple([line.nodes[at] if at >= 0 else node.inputs[k] for node, at in pairs]))
+
+
+def _classify(loop: Loop, slot: int) -> None:
+    """Note if what is at `slot` is a row of something, or the same for all repetitions."""
+    if not all(isinstance(o, Each) and o.is_shared for o in loop.operands[slot]):
+        return
+    node = loop.first(slot)
+    if not loop.moves_index(slot):
+        if node.op is not OPS["recompute"]:  # which is not to be kept
+            loop.steady.add(slot)
+    elif is_pick(node):
+        loop.picks.add(slot)
 
 
 def _can_be_rolled(loop: Loop, owner: Owner) -> bool:
