@@ -262,11 +262,22 @@ class Code:
 
     def intrinsic(self, name: str, dtype: DType, args: list[str], flags: str = "") -> str:
         """Call LLVM's own function `name`; the flags end in a space."""
-        t = self.type(dtype)
-        suffix = f"f{8 * dtype.itemsize}" if dtype.kind == "f" else type_of(dtype)
-        full = f"llvm.{name}.{f'v{self.lanes}' if self.lanes > 1 else ''}{suffix}"
+        t, full = self.type(dtype), f"llvm.{name}.{self._suffix(dtype)}"
         self.module.declare(full, f"declare {t} @{full}({', '.join([t] * len(args))})")
         return self.let(f"call {flags}{t} @{full}({', '.join(f'{t} {a}' for a in args)})")
+
+    def _suffix(self, dtype: DType) -> str:
+        """Return how LLVM's own functions of values of `dtype` end."""
+        one = f"f{8 * dtype.itemsize}" if dtype.kind == "f" else type_of(dtype)
+        return f"v{self.lanes}{one}" if self.lanes > 1 else one
+
+    def ldexp(self, dtype: DType, x: str, exponent: str) -> str:
+        """Write x * 2**exponent, which is rounded once; the exponent is an integer as wide."""
+        whole = np.dtype(f"i{dtype.itemsize}")
+        t, u = self.type(dtype), self.type(whole)
+        full = f"llvm.ldexp.{self._suffix(dtype)}.{self._suffix(whole)}"
+        self.module.declare(full, f"declare {t} @{full}({t}, {u})")
+        return self.let(f"call {t} @{full}({t} {x}, {u} {exponent})")
 
     def cast(self, x: str, source: DType, target: DType) -> str:
         """Cast `x` as NumPy's astype does."""

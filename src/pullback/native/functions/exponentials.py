@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from pullback.native.engine import target
 from pullback.native.functions.reals import (
     Real,
     Whole,
@@ -31,30 +32,37 @@ def _reduced(x: Real) -> tuple[Whole, Real]:
     return whole, fused(n, -low, fused(n, -high, x))
 
 
-def reduced_exp(x: Real, rest: Real | None = None) -> tuple[Whole, Real]:
-    """Return whole n and m with exp(x + rest) = 2**n (1 + m), for x within exp's range."""
-    whole, r = _reduced(x)
-    r = r if rest is None else r + rest
-    p = x.pick(polynomial, halved_polynomial)(r, x.pick(
+def _tail(r: Real) -> Real:
+    """Return (exp(r) - 1 - r) / r**2, for |r| up to log(2) / 2."""
+    value: Real = r.pick(polynomial, halved_polynomial)(r, r.pick(
         (0.001381446298, 0.008368780431, 0.04166839428, 0.1666652011, 0.4999999341),
         (2.082653401795328e-09, 2.511214450745499e-08, 2.755758280384464e-07,
          2.7557234558737338e-06, 2.4801586924593604e-05, 0.00019841269896681007,
          0.0013888888889117272, 0.008333333333316918, 0.04166666666666609, 0.16666666666666682,
          0.5),
     ))  # fmt: skip
-    return whole, fused(r * r, p, r)
+    return value
+
+
+def reduced_exp(x: Real, rest: Real | None = None) -> tuple[Whole, Real]:
+    """Return whole n and m with exp(x + rest) = 2**n (1 + m), for x within exp's range."""
+    whole, r = _reduced(x)
+    r = r if rest is None else r + rest
+    return whole, fused(r * r, _tail(r), r)
 
 
 def scaled(x: Real, whole: Whole) -> Real:
-    """Return x * 2**whole, in two factors, of which one alone may be out of range."""
+    """Return x * 2**whole; where that takes two factors, one alone may be out of range."""
+    if target().has("avx512dq"):
+        return x.ldexp(whole)
     half = whole >> 1
     return x * x.power_of_two(half) * x.power_of_two(whole - half)
 
 
 def exp(x: Real) -> Real:
     """e to the power of x."""
-    whole, m = reduced_exp(x.within(*x.pick((-104.0, 89.0), (-746.0, 710.0))))
-    return scaled(m + 1.0, whole)
+    whole, r = _reduced(x.within(*x.pick((-104.0, 89.0), (-746.0, 710.0))))
+    return scaled(fused(fused(_tail(r), r, 1.0), r, 1.0), whole)
 
 
 def exp2(x: Real) -> Real:
