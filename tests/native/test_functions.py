@@ -123,6 +123,17 @@ def test_huge_angles_are_the_librarys(name, dtype, count):
     np.testing.assert_array_max_ulp(found, wanted, 4)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("donate", [(), 0])
+def test_one_huge_angle_among_many_is_found(dtype, threads, donate):
+    x = RNG.normal(size=100_003).astype(dtype)
+    x[70_001], x[3] = 1e30, np.nan
+    wanted = np.sin(x) + 2 * np.cos(x)
+    f = pb.compile(lambda x: np.sin(x) + 2 * np.cos(x), threads=threads, donate_argnums=donate)
+    np.testing.assert_allclose(f(x), wanted, rtol=1e-5, atol=1e-6)
+
+
 def test_a_kernel_of_many_functions_is_still_made_of_vectors():
     @pb.compile
     def chain(x):

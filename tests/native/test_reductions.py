@@ -53,6 +53,16 @@ def test_nan_goes_through_the_maximum_of_rows():
         np.testing.assert_array_equal(got, wanted)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize("count", [1, 3, 16, 67, 150])
+def test_nan_at_any_place_is_the_extreme_of_its_row_alone(count, dtype):
+    x = np.resize([-np.inf, 1, np.inf, -2], (count + 1, count)).astype(dtype)
+    places = range(count)
+    x[places, places] = np.where(np.arange(count) % 2, np.nan, -np.nan)
+    for got, f in zip(pb.compile(lambda x: (x.max(1), x.min(1)))(x), (np.max, np.min), strict=True):
+        np.testing.assert_array_equal(got, f(x, axis=1))
+
+
 @pytest.mark.parametrize("axis", [None, 0, 1])
 def test_long_float32_sums_keep_their_digits(axis):
     x = RNG.random((1 << 10, 1 << 10), np.float32)

@@ -62,7 +62,7 @@ class Module:
     def __init__(self) -> None:
         self.functions: list[str] = []
         self.declarations: dict[str, str] = {}
-        self.math: dict[tuple[str, DType, int], None] = {}
+        self.math: dict[tuple[str, DType, int, bool], None] = {}
 
     def declare(self, name: str, text: str) -> str:
         """Declare the function `name` once; return it."""
@@ -89,6 +89,7 @@ class Code:
         self._entry: list[str] = []
         self._count = 0
         self.block = "entry"
+        self.known: str | None = None  # where to tell whether no library has to be asked
 
     def finish(self, result: str = "ret void") -> None:
         """Add the function to its module."""

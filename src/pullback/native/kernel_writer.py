@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import numpy as np
 
-from pullback.native.code import Code, Module, type_of
+from pullback.native.code import BOOL, Code, Module, type_of
 from pullback.native.emit import BodyWriter, combine, in_register, signature_of, start_of
-from pullback.native.functions import OWN
-from pullback.native.loops import (
-    Kernel,
-    Reduce,
-    Store,
-    expressions,
-    extent,
-    loads_of,
-    operations,
-)
+from pullback.native.loops import Kernel, Reduce, operations
+from pullback.native.turns import asks_later, split_of, strided, vectors_abreast
 
 BLOCK = 4096
 """How many numbers of a float32 sum are added up before they join the others (cf. Higham, "The
 accuracy of floating point summation", 1993)."""
-ABREAST, MANY = 4, 16
-"""How many vectors go side by side through elementary functions, if these are not too many."""
 ROWS, LIGHT = 8, 16
 """How many rows are added up before their sum joins one in memory, where no more than so many
 expressions make an element: then it is memory that takes the time."""
@@ -45,6 +35,7 @@ class KernelWriter(BodyWriter):
         # merged with what calls it, all its pointers would have to be told apart again
         code = Code(module, name, parameters, "internal void", inline="noinline")
         super().__init__(code, pointers)
+        self.ordered: dict[str, str] = {}  # beside the register of an extreme: whether no NaN came
 
     def write(self) -> None:
         """Write the whole function."""
@@ -54,7 +45,7 @@ class KernelWriter(BodyWriter):
             if not in_register(s) or 0 in sizes:
                 self._fill(s)
         if 0 not in sizes:
-            self._level(0, {s: code.variable(s.buffer.part) for s in reduces if in_register(s)})
+            self._level(0, {s: self._register(s) for s in reduces if in_register(s)})
         code.finish()
 
     def _level(self, depth: int, registers: dict[Reduce, str]) -> None:
@@ -116,7 +107,7 @@ class KernelWriter(BodyWriter):
         """Write the last two loops, several rows at a time."""
         code, count = self.code, self.kernel.sizes[-2]
         parts = {
-            s: code.variable(s.buffer.part) for s in self.kernel.body
+            s: self._register(s) for s in self.kernel.body
             if isinstance(s, Reduce) and _adds_rows(s, len(self.kernel.sizes) - 1)
         }  # fmt: skip
 
@@ -164,8 +155,7 @@ class KernelWriter(BodyWriter):
                 self._combine(s, registers[s], self._total(s, part))
 
         if not parts:
-            with self._loop(len(sizes) - 1) as counter:
-                turn(counter)
+            self._all_turns(turn)
             return
         blocks, rest = divmod(sizes[-1], BLOCK)
         if blocks:
@@ -174,65 +164,70 @@ class KernelWriter(BodyWriter):
         if rest:
             turns(str(blocks * BLOCK), rest)
 
+    def _all_turns(self, turn: Callable[[str], None]) -> None:
+        """Write the last loop; where there may be arguments that a library is asked about, twice.
+
+        First none is asked, as that takes time even where there are none.
+        """
+        code, last = self.code, len(self.kernel.sizes) - 1
+        if not asks_later(self.kernel):
+            with self._loop(last) as counter:
+                turn(counter)
+            return
+        code.known = code.variable(BOOL)
+        code.line(f"store i1 true, ptr {code.known}")
+        with self._loop(last) as counter:
+            turn(counter)
+        known, code.known = code.let(f"load i1, ptr {code.known}"), None
+        ask, done = code.label("ask"), code.label("done")
+        code.line(f"br i1 {known}, label %{done}, label %{ask}")
+        code.begin(ask)
+        with code.turns(self.kernel.sizes[last], last == self.split, abreast=1) as counter:
+            turn(counter)
+        code.line(f"br label %{done}")
+        code.begin(done)
+
+    def _register(self, s: Reduce) -> str:
+        """Return a register for a reduction."""
+        register = self.code.variable(s.buffer.part)
+        if s.combine in ("max", "min") and s.buffer.part.kind == "f" and not strided(self.kernel):
+            self.ordered[register] = self.code.variable(BOOL)
+        return register
+
+    def _start(self, s: Reduce, register: str) -> None:
+        self.code.line(f"store {type_of(s.buffer.part)} {start_of(s)}, ptr {register}")
+        if register in self.ordered:
+            self.code.line(f"store i1 true, ptr {self.ordered[register]}")
+
     def _accumulate(self, s: Reduce, register: str) -> None:
-        value = self.code.cast(self.value(s.value), s.value.dtype, s.buffer.part)
-        self._combine(s, register, value)
+        code, dtype = self.code, s.buffer.part
+        value = code.cast(self.value(s.value), s.value.dtype, dtype)
+        if register not in self.ordered:
+            self._combine(s, register, value)
+            return
+        # two instructions, neither of which waits for the other: NaN is put in at the end
+        known = code.let(f"fcmp ord {type_of(dtype)} {value}, {value}")
+        flag = self.ordered[register]
+        known = code.binary("and", BOOL, code.let(f"load i1, ptr {flag}"), known)
+        code.line(f"store i1 {known}, ptr {flag}")
+        before = code.let(f"load {type_of(dtype)}, ptr {register}")
+        extreme = code.intrinsic(f"{s.combine}num", dtype, [before, value], "nnan nsz ")
+        code.line(f"store {type_of(dtype)} {extreme}, ptr {register}")
 
     def _combine(self, s: Reduce, register: str, value: str) -> None:
         dtype = s.buffer.part
         total = combine(self.code, s.combine, dtype, self._total(s, register), value)
         self.code.line(f"store {type_of(dtype)} {total}, ptr {register}")
 
-    def _start(self, s: Reduce, register: str) -> None:
-        self.code.line(f"store {type_of(s.buffer.part)} {start_of(s)}, ptr {register}")
-
     def _total(self, s: Reduce, register: str) -> str:
-        return self.code.let(f"load {type_of(s.buffer.part)}, ptr {register}")
-
-
-def split_of(kernel: Kernel) -> int | None:
-    """Return the outermost loop whose turns are independent of each other, if there is one."""
-    if 0 in kernel.sizes:
-        return None  # results may still have to be filled
-    for loop, count in enumerate(kernel.sizes):
-        if count > 1 and all(_is_split(s, loop) for s in kernel.body) and _apart(kernel, loop):
-            return loop
-    return None
-
-
-def _apart(kernel: Kernel, loop: int) -> bool:
-    """Whether no turn of `loop` reads what another one writes."""
-    for buffer in kernel.written():
-        here = [load for s in kernel.body for load in loads_of(s) if load.buffer is buffer]
-        places = {x.offset for x in [*here, *kernel.body] if x.buffer is buffer}
-        if any(load.gathers for load in here):
-            return False
-        steps = {p.step(loop) for p in places}
-        ends = [e for p in places for e in extent(p, kernel.sizes, loop)]
-        if here and len(places) > 1 and (len(steps) > 1 or max(ends) - min(ends) >= min(steps)):
-            return False
-    return True
-
-
-def _is_split(s: Store | Reduce, loop: int) -> bool:
-    if not s.offset.step(loop):
-        return False
-    if isinstance(s, Store):
-        return not s.add and not s.gathers
-    return in_register(s) or s.kept[0] == loop  # so that a share of it lies together
+        code, dtype = self.code, s.buffer.part
+        total = code.let(f"load {type_of(dtype)}, ptr {register}")
+        if register not in self.ordered:
+            return total
+        known = code.let(f"load i1, ptr {self.ordered[register]}")
+        return code.select(known, dtype, total, code.number(math.nan, dtype))
 
 
 def _adds_rows(s: Reduce, last: int) -> bool:
     """Whether the loop around the last one is combined, and the last one is not."""
     return last in s.kept and last - 1 not in s.kept
-
-
-def vectors_abreast(body: Sequence[Store | Reduce], count: int) -> int:
-    """Return how many vectors a turn of the last loop takes, so that they need not wait; 0: any.
-
-    Each instruction of an elementary function waits for the one before; other vectors fill in.
-    """
-    functions = len({e for s in body for e in expressions(s) if getattr(e, "name", "") in OWN})
-    if not functions or functions > MANY or count < 64 * ABREAST:
-        return 0
-    return ABREAST

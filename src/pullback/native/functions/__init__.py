@@ -34,30 +34,36 @@ OWN: dict[str, Callable[..., Real]] = {
     )
 }  # fmt: skip
 """The functions written here, by the names of their operations."""
+ASKING = {"sin", "cos", "tan"}
+"""Those that ask the C library for rare arguments."""
 
 
 def call(code: Code, name: str, dtype: DType, args: list[str]) -> str:
     """Call an elementary function: our own, or that of the C library."""
     if name not in OWN:
         return call_library(code, name, dtype, args)
-    code.module.math[name, dtype, code.lanes] = None
-    t = code.type(dtype)
-    typed = ", ".join(f"{t} {a}" for a in args)
-    return code.let(f"call {t} @{_name(name, dtype, code.lanes)}({typed})")
+    t, parameters = code.type(dtype), [f"{code.type(dtype)} {a}" for a in args]
+    known = code.known if name in ASKING else None
+    code.module.math[name, dtype, code.lanes, known is not None] = None
+    if known is not None:
+        parameters.append(f"ptr {known}")
+    own = _name(name, dtype, code.lanes, known is not None)
+    return code.let(f"call {t} @{own}({', '.join(parameters)})")
 
 
 def define_used(module: Module) -> None:
     """Define every function of ours that the module calls."""
-    for name, dtype, lanes in module.math:
+    for name, dtype, lanes, tells in module.math:
         function = OWN[name]
         t = vector_type(type_of(dtype), lanes)
         parameters = [f"%{p}" for p in inspect.signature(function).parameters]
-        typed = ", ".join(f"{t} {p}" for p in parameters)
-        own = _name(name, dtype, lanes)
+        typed = ", ".join([f"{t} {p}" for p in parameters] + ["ptr %known"] * tells)
+        own = _name(name, dtype, lanes, tells)
         code = Code(module, own, typed, f"internal {t}", lanes, "alwaysinline")
+        code.known = "%known" if tells else None
         result = function(*[Real(code, dtype, p) for p in parameters])
         code.finish(f"ret {t} {result.name}")
 
 
-def _name(name: str, dtype: DType, lanes: int) -> str:
-    return f"pb_{name}_{dtype.str[1:]}{f'x{lanes}' if lanes > 1 else ''}"
+def _name(name: str, dtype: DType, lanes: int, tells: bool) -> str:
+    return f"pb_{name}_{dtype.str[1:]}{f'x{lanes}' if lanes > 1 else ''}{'_near' * tells}"

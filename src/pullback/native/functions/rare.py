@@ -15,6 +15,11 @@ from pullback.native.functions.reals import Real
 def by_library(name: str, result: Real, x: Real, beyond: float) -> Real:
     """Return `result`, and the C library's function of x where |x| is larger than `beyond`."""
     code, dtype = x.code, x.dtype
+    if code.known is not None:
+        known = code.let(f"load i1, ptr {code.known}")
+        known = code.binary("and", BOOL, known, abs(x).compare("ule", beyond).name)
+        code.line(f"store i1 {known}, ptr {code.known}")
+        return result
     own = f"rare_{name}_{dtype.str[1:]}"
     widths = [w for w in (2, 4, 8, 16) if w * dtype.itemsize <= vector_bytes()]
     if own not in code.module.declarations:
