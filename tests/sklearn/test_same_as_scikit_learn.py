@@ -8,7 +8,8 @@ from scipy import sparse
 from sklearn import neural_network
 from sklearn.datasets import load_digits
 
-from pullback.sklearn import MLPClassifier, MLPRegressor, steps
+from pullback.passes import cost
+from pullback.sklearn import MLPClassifier, MLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -143,6 +144,6 @@ def test_dtype_is_that_of_the_data(dtype):
 def test_compiled_and_interpreted_training_agree(settings, monkeypatch):
     fits = []
     for seconds in (0.0, np.inf):
-        monkeypatch.setattr(steps, "COMPILE_SECONDS", seconds)
+        monkeypatch.setattr(cost, "COMPILE_SECONDS", seconds)
         fits.append(MLPClassifier(**(SHORT | settings)).fit(X, DIGITS))  # 200 rows, then 130
     assert_same(*fits)

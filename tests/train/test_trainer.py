@@ -13,7 +13,7 @@ from processes import interruptible, wait_for_text
 
 import pullback as pb
 from pullback.core.errors import CheckpointError, ConfigError, DivergenceError, ShapeError
-from pullback.train import Dataset, Recorder, Trainer, checkpoint
+from pullback.train import Dataset, Recorder, Trainer, checkpoint, forward, steps
 
 
 def moons(n=203, seed=0):
@@ -131,6 +131,23 @@ def test_machine_code_and_numpy_train_alike():
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
+def test_numpy_takes_the_shorter_last_batch_until_compiling_it_is_worth_it(tmp_path, monkeypatch):
+    for module in (steps, forward):
+        monkeypatch.setattr(module, "worth_compiling", lambda graph, times: times > 3)
+
+    def fit(trainer, epochs, **options):
+        trainer.fit(moons(), moons(90, 1), epochs=epochs, **FIT, **options)
+        return "a shorter last batch, not worth compiling" not in trainer.report()
+
+    straight, resumed, run = make(), make(), tmp_path / "run"
+    assert [fit(straight, epochs) for epochs in (3, 4, 6)] == [False, True, True]
+    assert not fit(make(), 2, out=run)
+    assert fit(resumed, 6, out=run, resume=True)
+    assert same(straight.model, resumed.model)
+    for now, then in zip(straight.history, resumed.history, strict=True):
+        assert now["validation_loss"] == then["validation_loss"]
+
+
 def test_the_report_says_which_operations_numpy_runs():
     def with_an_inverse(outputs, targets):
         return np.sum(np.linalg.pinv(outputs) ** 2)
@@ -143,7 +160,7 @@ def test_the_report_says_which_operations_numpy_runs():
     assert loop.startswith("steps: ")
     assert "around steps" in loop
     assert "by NumPy    nothing" in loop
-    assert "by NumPy    nothing" in last_batch
+    assert last_batch.startswith("all by NumPy; a shorter last batch")
     mixed = Trainer(make().model, with_an_inverse, pb.optim.sgd(1e-9))
     mixed.fit(moons(), epochs=1, **FIT)
     assert "around steps" not in mixed.report()

@@ -26,7 +26,7 @@ from pullback.native.vectors import (
     transposed,
 )
 
-LARGEST_UNROLLED = 400
+LARGEST_UNROLLED = 100
 """Expressions of a body for all vectors of a tile, up to which each has its own instructions."""
 
 DIRECT_TILES = 20

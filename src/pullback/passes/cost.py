@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pullback.core.graph import Node
+from pullback.core.graph import Graph, Node
 from pullback.core.memory import is_view, nbytes
 
 _CALL = 500.0
@@ -14,6 +14,8 @@ _PER_FLOP = 0.05
 _PER_TRANSCENDENTAL = 8.0
 _ARITHMETIC = {"add", "subtract", "multiply", "divide", "negative", "positive", "square"}
 _ARITHMETIC |= {"absolute", "maximum", "minimum", "reciprocal", "sqrt", "sign"}
+COMPILE_SECONDS = 0.4
+"""What NumPy does in this time, by an estimate on the high side, is not compiled."""
 
 _REDUCTIONS = {"sum", "max", "min", "prod", "cumsum"}
 
@@ -58,3 +60,11 @@ def cost(node: Node) -> float:
     elif op.kind == "elementwise" and op.name not in _ARITHMETIC:
         found += _PER_TRANSCENDENTAL * math.prod(node.shape)
     return found
+
+
+def worth_compiling(graph: Graph, times: float) -> bool:
+    """Return whether NumPy would be busy for long with `graph`, which is to run so many times.
+
+    An estimate decides, not a clock: the same training is to run the same way each time.
+    """
+    return 1e-9 * sum(map(cost, graph.nodes)) * times > COMPILE_SECONDS

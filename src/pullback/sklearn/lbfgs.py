@@ -9,7 +9,8 @@ import numpy as np
 
 from pullback.core import pytree
 from pullback.native.compile import Compiled
-from pullback.sklearn.steps import Plan, Samples, graph_of, objective, worth_compiling
+from pullback.passes.cost import worth_compiling
+from pullback.sklearn.steps import Plan, Samples, graph_of, objective
 from pullback.transform.reverse import value_and_grad
 
 

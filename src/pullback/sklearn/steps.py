@@ -19,14 +19,11 @@ from pullback.nn.stateful import partition, training_call
 from pullback.ops.index import setitem
 from pullback.optim.optimizer import like
 from pullback.passes import optimise
-from pullback.passes.cost import cost
+from pullback.passes.cost import worth_compiling
 from pullback.sklearn.objectives import Loss, weighted
 from pullback.sklearn.solvers import Settings, Solver
 from pullback.train.step import descend
 from pullback.transform.control.while_loop import while_loop
-
-COMPILE_SECONDS = 0.4
-"""Training that NumPy does in this time, by an estimate on the high side, is not compiled."""
 
 
 class Samples(NamedTuple):
@@ -112,14 +109,6 @@ def _traced(
     function: Callable[..., Any], plan: Plan, structure: pytree.Structure, avals: tuple[Aval, ...]
 ) -> Graph:
     return optimise(trace(functools.partial(function, plan), *pytree.unflatten(structure, avals)))
-
-
-def worth_compiling(graph: Graph, times: float) -> bool:
-    """Return whether NumPy would be busy for long with `graph`, which is to run so many times.
-
-    An estimate decides, not a clock: the same training is to run the same way each time.
-    """
-    return 1e-9 * sum(map(cost, graph.nodes)) * times > COMPILE_SECONDS
 
 
 class Steps:

@@ -15,6 +15,7 @@ from pullback.core.tracing import trace
 from pullback.native.compile import Precision
 from pullback.ops.index import setitem
 from pullback.passes import optimise
+from pullback.passes.cost import worth_compiling
 from pullback.train.dataset import Dataset
 from pullback.train.step import Step
 from pullback.transform.control.while_loop import while_loop
@@ -55,11 +56,12 @@ class Steps:
         return self._graphs[key]
 
     def epoch(
-        self, model: Any, state: Any, data: Dataset, order: Any, batch_size: int
+        self, model: Any, state: Any, data: Dataset, order: Any, batch_size: int, epoch: int = 1
     ) -> Iterator[Stretch]:
-        """Yield the stretches of an epoch over the rows of `data` in `order`.
+        """Yield the stretches of an epoch, counted from 1, over the rows of `data` in `order`.
 
-        After a loss that is not finite there is no further step.
+        After a loss that is not finite there is no further step. NumPy takes the step of a shorter
+        last batch, until it was busy with such steps for as long as compiling one would take.
         """
         done, arrays = 0, data.arrays()
         for stretch in self._in_long_calls(model, state, arrays, order, batch_size):
@@ -71,7 +73,10 @@ class Steps:
         for start in range(done, len(order), batch_size):
             rows = order[start : start + batch_size]
             batch = [array[rows] for array in arrays]
-            step = self.ready(self.step(model, state, *batch))
+            step = self.step(model, state, *batch)
+            is_rest = len(rows) < batch_size <= len(order)
+            if not is_rest or worth_compiling(step, times=epoch):
+                step = self.ready(step)
             with np.errstate(over="ignore", invalid="ignore"):  # told by the loss
                 model, state, loss = step(model, state, *batch)
             yield Stretch(model, state, len(rows), [float(loss)])
@@ -91,7 +96,11 @@ class Steps:
             return "all by NumPy, with compiled=False"
         from pullback.native.report import report
 
-        return "\n".join(report(graph.program) for graph in ran)
+        return "\n".join(
+            report(graph.program) if graph.executor is not None
+            else f"{graph.name}: all by NumPy; a shorter last batch, not worth compiling so far"
+            for graph in ran
+        )  # fmt: skip
 
     def ready(self, graph: Graph) -> Graph:
         """Return the graph to be run, by machine code where that is asked for."""

@@ -17,24 +17,20 @@ from pullback.core.errors import (
     DataError,
     DivergenceError,
 )
-from pullback.core.graph import Graph
-from pullback.core.tracing import trace
 from pullback.native.compile import Precision, check_precision
 from pullback.nn.stateful import combine, partition
 from pullback.numpy import random
 from pullback.optim.optimizer import Optimizer
-from pullback.passes import optimise
 from pullback.train import run
 from pullback.train.callbacks import Callback, Row
 from pullback.train.curves import draw
 from pullback.train.dataset import Dataset
+from pullback.train.forward import Forward
 from pullback.train.misfits import Loss, check_fit, find_loss, weights_of
 from pullback.train.scoring import Metric, find_metric
 from pullback.train.step import make_step
 from pullback.train.steps import Steps, Stretch
 from pullback.train.stream import Stream
-
-EVALUATION_ROWS = 4096
 
 
 class Trainer:
@@ -88,7 +84,7 @@ class Trainer:
         self.columns: tuple[str, ...] = ()
         self.stopped: str | None = None
         self._steps = Steps(make_step(self.loss, optimizer, l2), compiled, matmul_precision)
-        self._forwards: dict[Any, Graph] = {}
+        self._forward = Forward(self._steps.ready)
 
     @property
     def predictor(self) -> Any:
@@ -172,16 +168,15 @@ class Trainer:
         self.stopped = reason
 
     def predict(self, inputs: Any) -> Any:
-        """Return the model's outputs for `inputs`, (n, ...), worked on in parts.
+        """Return the model's outputs for `inputs`, (n, ...), worked on in parts of 1,024 rows.
 
+        NumPy computes what would take longer to compile, by an estimate that takes it that outputs
+        of this kind were needed in each epoch of the history.
         Raises DataError where there is no row, ShapeError where the rows do not fit the model.
         """
         if len(inputs) == 0:
             raise DataError(f"inputs: expected at least one row, got shape {np.shape(inputs)}")
-        model = self.predictor
-        return np.concatenate(
-            [self._forward(model, inputs[rows]) for rows in _parts(len(inputs), EVALUATION_ROWS)]
-        )
+        return self._forward(self.predictor, inputs, times=len(self.history) + 1)
 
     def outputs(self, data: Dataset | Stream) -> tuple[Any, Any]:
         """Return the model's outputs for all rows of `data`, and the targets."""
@@ -201,8 +196,9 @@ class Trainer:
         """Return what training was compiled to, and by `by NumPy` which operations were not.
 
         One part tells of the loop over the steps of an epoch, others of steps that are called one
-        by one: the shorter last batch, or all where an operation has no machine code. The figures
-        are those of `pb.compile(f).report()`. Raises ConfigError before `fit`.
+        by one: those of a shorter last batch, which NumPy takes until it was busy with them for as
+        long as compiling takes, or all where an operation has no machine code. The figures are
+        those of `pb.compile(f).report()`. Raises ConfigError before `fit`.
         """
         return self._steps.report()
 
@@ -253,7 +249,7 @@ class Trainer:
         """Take the steps of an epoch, window by window, each from where the one before led."""
         key = random.fold_in(random.key(seed), epoch)
         for window, order in data.windows(key, batch_size):
-            yield from self._steps.epoch(self.model, self.state, window, order, batch_size)
+            yield from self._steps.epoch(self.model, self.state, window, order, batch_size, epoch)
 
     def _figures(self, data: Dataset | Stream, epoch: int) -> dict[str, float]:
         with np.errstate(over="ignore", invalid="ignore"):
@@ -261,14 +257,6 @@ class Trainer:
         if not np.isfinite(figures["loss"]):
             raise _divergence(f"the loss became {figures['loss']}", f"epoch {epoch}")
         return figures
-
-    def _forward(self, model: Any, x: Any) -> Any:
-        key = (x.shape, x.dtype)
-        graph = self._forwards.get(key)
-        if graph is None:
-            graph = optimise(trace(lambda model, x: model(x), self.model, x))
-            graph = self._forwards[key] = self._steps.ready(graph)
-        return graph(model, x)
 
     def _origin(
         self,
@@ -321,7 +309,3 @@ def _divergence(what: str, where: str) -> DivergenceError:
         f"{what} in {where}: the learning rate is probably too high, try a tenth of it. Model and "
         "checkpoint are as the epoch before left them."
     )
-
-
-def _parts(n: int, size: int) -> Iterator[slice]:
-    return (slice(start, min(start + size, n)) for start in range(0, n, size))

@@ -1,0 +1,58 @@
+"""Outputs of a model for many rows: in parts of one size, by machine code where that pays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from pullback.core.graph import Graph
+from pullback.core.tracing import trace
+from pullback.passes import optimise
+from pullback.passes.cost import worth_compiling
+
+ROWS = 1024
+"""Rows of a part; fewer rows are one part."""
+
+SIZES = 32
+"""Sizes of parts whose graphs, and machine code, are kept."""
+
+
+class Forward:
+    """Computes the outputs (n, ...) of models of one structure for inputs (n, ...).
+
+    `ready(graph)` is to make machine code of a graph, where that takes less time than NumPy.
+    """
+
+    def __init__(self, ready: Callable[[Graph], Graph]) -> None:
+        self.ready = ready
+        self._graphs: dict[Any, Graph] = {}
+
+    def __call__(self, model: Any, inputs: Any, times: int = 1) -> Any:
+        """Return the outputs for one row or more, which are needed so many times."""
+        parts = list(_parts(len(inputs)))
+        graph = self._graph(model, inputs[parts[0][0]])
+        if worth_compiling(graph, times * len(parts)):
+            graph = self.ready(graph)
+        return np.concatenate([graph(model, inputs[rows])[known:] for rows, known in parts])
+
+    def _graph(self, model: Any, x: Any) -> Graph:
+        key = x.shape, x.dtype
+        if key not in self._graphs:
+            if len(self._graphs) == SIZES:
+                del self._graphs[next(iter(self._graphs))]  # the oldest
+            self._graphs[key] = optimise(trace(lambda model, x: model(x), model, x))
+        return self._graphs[key]
+
+
+def _parts(n: int) -> Iterator[tuple[slice, int]]:
+    """Yield parts of n rows, all of one size, and how many rows of each are in the one before.
+
+    >>> list(_parts(2500))
+    [(slice(0, 1024, None), 0), (slice(1024, 2048, None), 0), (slice(1476, 2500, None), 572)]
+    """
+    size = min(n, ROWS)
+    for done in range(0, n, size):
+        start = min(done, n - size)
+        yield slice(start, start + size), done - start
