@@ -146,9 +146,9 @@ class Lowering:
                 continue
             if not is_expression(node):
                 stored.add(node)
-                stored.update(self._sources(node, stored))
+                stored.update(map(_reshaped, self._sources(node, stored)))
             elif places.needs_memory(node):
-                stored.add(node.inputs[0])
+                stored.add(_reshaped(node.inputs[0]))
             inside = [i for i in node.inputs if i not in stored]
             depth[node] = 1 + max((depth[i] for i in inside), default=0)
             if depth[node] > MOST_DEPTH:
