@@ -52,6 +52,7 @@ class NativeProgram:
         ]  # fmt: skip
         made = [(node.shape, node.dtype) for node, _ in own]
         self.made = [(room if keeps(*each) else np.empty, *each) for each in made]
+        self.numbers = [k for k, node in enumerate(graph.results) if not node.shape]
         self.slots = self._number_slots([b for _, b in own])
         self.donated = [k for k, b in enumerate(self.lowered.arguments) if b in self.results]
         self.constants = {
@@ -185,7 +186,9 @@ class _Frame:
                     segment(self.pointer)
             results = [held[buffer] for buffer in program.results]
         self._check()
-        return [x if x.shape else x[()] for x in results]
+        for k in program.numbers:
+            results[k] = results[k][()]
+        return results
 
     def _check(self) -> None:
         """Raise what a thread has found wrong."""
