@@ -26,7 +26,7 @@ from pullback.native.vectors import (
     transposed,
 )
 
-LARGEST_UNROLLED = 100
+LARGEST_UNROLLED = 160
 """Expressions of a body for all vectors of a tile, up to which each has its own instructions."""
 
 DIRECT_TILES = 20
@@ -232,15 +232,17 @@ class TilesWriter(VectorWriter):
                         self.statement(s)
             self._merge(within, registers, i)
 
+        apart = any(self.masks)  # a masked store keeps loads waiting that begin in its other lanes
         self._start(above, registers)
         if self.unrolled:
-            for down in range(rows):
+            for down in (*range(0, rows, 2), *range(1, rows, 2)) if apart else range(rows):
                 i = code.let(f"add nuw nsw i64 {row}, {down}")
                 one_row(i, sums[down * vectors : (down + 1) * vectors])
         else:
             for k, total in enumerate(sums):
                 store_vector(code, self.dtype, total, self._moved_by(self.tile, k), None)
             with code.loop(rows) as r:
+                r = self._every_other(r, rows) if apart else r
                 at = code.element(self.dtype, self.tile, code.times(r, self.tiling.width))
                 values = [
                     load_vector(code, self.dtype, self._moved_by(at, q), None)
@@ -248,6 +250,14 @@ class TilesWriter(VectorWriter):
                 ]
                 one_row(code.let(f"add nuw nsw i64 {row}, {r}"), values)
         self._merge(above, registers, row)
+
+    def _every_other(self, turn: str, rows: int) -> str:
+        """Return the row of a turn: even rows come first, then the odd ones."""
+        code = self.code
+        even = code.times(turn, 2)
+        odd = code.let(f"sub nsw i64 {even}, {(rows - 1) | 1}")
+        is_even = code.let(f"icmp ult i64 {even}, {rows}")
+        return code.let(f"select i1 {is_even}, i64 {even}, i64 {odd}")
 
     def _place(self, row: str, q: int) -> None:
         """Go to a vector of the result."""
