@@ -67,3 +67,17 @@ def test_slopes_of_a_recurrent_network_leave_the_backward_loop():
     assert carries(graph) == [1, 1]
     for a, b in zip(graph(*args), pb.grad(loss, (0, 1))(*args), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
+
+
+def test_what_the_loop_stacks_anyway_is_not_stacked_twice():
+    def run(u, v):
+        def step(total, x):
+            y = np.tanh(x[1])
+            return x[0].T @ y + total, y
+
+        return pb.scan(step, np.ones((9, 8)), (u, v))
+
+    assert changed(run, U, V) == ([1], [0])
+    (loop,) = [n for n in sum_outside(pb.simplify(pb.trace(run, U, V))).nodes
+               if n.op is not None and n.op.name == "scan"]  # fmt: skip
+    assert len(loop.aval) == 1

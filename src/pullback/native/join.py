@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeGuard
 
 from pullback.native.blocks import LONGEST_SUM, part, sums
 from pullback.native.emit import has_gathers
@@ -21,7 +20,7 @@ from pullback.native.loops import (
     linear,
     loads_of,
 )
-from pullback.native.simplify_loops import rebuilt
+from pullback.native.simplify_loops import over, rebuilt
 from pullback.native.steps import Matmul, Step, Tiles
 
 
@@ -35,33 +34,34 @@ def join_products(steps: Sequence[Step]) -> list[Step]:
     for k, product in enumerate(steps):
         if isinstance(product, Matmul) and (product.rounded or product.k <= LONGEST_SUM):
             after = readers.get(product.out, [])
-            reader = found[after[0]] if after else []
-            if len(reader) == 1 and _goes_over(reader[0], product):
-                found[after[0]], found[k] = _tiles(product, reader[0], len(after) > 1), []
+            reader = _reader(found[after[0]], product) if after else None
+            if reader is not None:
+                found[after[0]], found[k] = _tiles(product, reader, len(after) > 1), []
             else:
                 found[k] = _tiles(product, None, True)
     return [step for group in found for step in group]
 
 
-def _goes_over(reader: Step, product: Matmul) -> TypeGuard[Kernel]:
-    """Whether the kernel goes over the elements of the product, each in its own turn.
+def _reader(steps: list[Step], product: Matmul) -> Kernel | None:
+    """Return the kernel, if it is one, that goes over the elements of the product in its turns.
 
     What it writes must lie together, and no place be computed, so that whole vectors are written.
     """
-    if not isinstance(reader, Kernel):
-        return False
+    if len(steps) != 1 or not isinstance(steps[0], Kernel):
+        return None
+    reader = over(steps[0], (*product.batch, product.m, product.n))
+    if reader is None or has_gathers(reader.body):
+        return None
     here, last = linear(identity(reader.sizes), reader.sizes), len(reader.sizes) - 1
-    return (
-        reader.sizes == (*product.batch, product.m, product.n)
-        and not has_gathers(reader.body)
-        and all(s.offset.step(last) == (product.n > 1) for s in reader.body if _keeps(s, last))
-        and all(
-            load.offset == here
-            for s in reader.body
-            for load in loads_of(s)
-            if load.buffer is product.out
-        )
+    fits = all(
+        s.offset.step(last) == (product.n > 1) for s in reader.body if _keeps(s, last)
+    ) and all(
+        load.offset == here
+        for s in reader.body
+        for load in loads_of(s)
+        if load.buffer is product.out
     )
+    return reader if fits else None
 
 
 def _keeps(s: Statement, loop: int) -> bool:

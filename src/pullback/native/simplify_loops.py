@@ -35,6 +35,16 @@ def tidy(kernel: Kernel) -> Kernel:
     return kernel
 
 
+def over(kernel: Kernel, sizes: tuple[int, ...]) -> Kernel | None:
+    """Return the kernel with loops of these sizes, into which some of its own are joined."""
+    for at, size in enumerate(sizes):
+        while at < len(kernel.sizes) and kernel.sizes[at] != size:
+            if at + 1 == len(kernel.sizes) or not _follow(kernel, at):
+                return None
+            kernel = _joined(kernel, at)
+    return kernel if kernel.sizes == sizes else None
+
+
 def without_single_turns(kernel: Kernel) -> Kernel:
     """Return the kernel without the loops of one turn."""
     kept = [k for k, n in enumerate(kernel.sizes) if n != 1]

@@ -277,8 +277,8 @@ def _run(
     cell: Any, x: Any, state: State | None, outside: Any, backwards: bool
 ) -> tuple[Any, State]:
     """Return the outputs of one cell at every step of x, and its final state."""
-    projected = cell.project(x)
-    start = cell.start(projected) if state is None else state
+    projected = cell.project(np.moveaxis(x, -2, 0))  # x is narrower than what it becomes
+    start = cell.start(np.moveaxis(projected, 0, -2)) if state is None else state
 
     def step(state: State, inputs: tuple[Any, Any]) -> tuple[State, Any]:
         now, outside = inputs
@@ -288,8 +288,7 @@ def _run(
         kept = tuple(np.where(outside, a, b) for a, b in zip(state, new, strict=True))
         return kept, np.where(outside, 0, new[0])
 
-    steps = (np.moveaxis(projected, -2, 0), outside)
-    final, outputs = scan(step, start, steps, reverse=backwards)
+    final, outputs = scan(step, start, (projected, outside), reverse=backwards)
     return np.moveaxis(outputs, 0, -2), final
 
 

@@ -1,6 +1,7 @@
 """Floor 2: passes, from graph to graph."""
 
 from pullback.core.graph import Graph
+from pullback.passes.flat_products import flat_products
 from pullback.passes.repetitions import FEWEST
 from pullback.passes.reroll import reroll
 from pullback.passes.scatters import join_parts
@@ -16,7 +17,9 @@ def optimise(graph: Graph) -> Graph:
     Fewer parts than a loop has turns do not come from turns, and can wait.
     """
     rolled = reroll(join_parts(graph, FEWEST))
-    return sum_outside(share_loops(reroll(join_parts(simplify(rolled)))))
+    return flat_products(sum_outside(share_loops(reroll(join_parts(simplify(rolled))))))
 
 
-__all__ = ["join_parts", "optimise", "reroll", "share_loops", "simplify", "sum_outside"]
+__all__ = [
+    "flat_products", "join_parts", "optimise", "reroll", "share_loops", "simplify", "sum_outside",
+]  # fmt: skip

@@ -82,7 +82,7 @@ def _split(loop: Node, sums: dict[int, Factors], graph: Graph, new: dict[Node, N
     stacked = list(dict.fromkeys(f for pair in sums.values() for f in pair if f not in rows))
     results = [body.results[k] for k in [*kept, *range(step.carries, len(body.results))]]
     arguments = [*inner[0], *[inner[1][k] for k in kept], *inner[2]]
-    results += stacked
+    results += [f for f in stacked if f not in results[len(kept) :]]
     less = Graph(arguments, results, flat(len(arguments)), flat(len(results)), body.name)
     inputs = [new[x] for x in (*outer[0], *[outer[1][k] for k in kept], *outer[2])]
     params = dict(loop.params) | {"step": Step(less, len(inner[0]), len(kept))}
@@ -97,7 +97,7 @@ def _split(loop: Node, sums: dict[int, Factors], graph: Graph, new: dict[Node, N
         if factor in rows:
             stack = new[rows[factor]]
         else:
-            stack = result(len(results) - len(stacked) + stacked.index(factor))
+            stack = result(len(kept) + results[len(kept) :].index(factor))
         return make("reshape", stack, shape=(length * factor.shape[0], factor.shape[1]))
 
     for item in graph.consumers(loop):
