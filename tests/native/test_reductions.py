@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 
 import pullback as pb
+from pullback.native import kernel_writer
 
 RNG = np.random.default_rng(0)
 SHAPES = [(7,), (1, 5), (8, 3), (19, 33), (16, 64), (5, 9, 17), (3, 1, 4), (2, 8, 3, 5)]
 REDUCTIONS = [np.sum, np.max, np.min, np.prod, np.mean, np.any, np.all]
+
+
+@pytest.fixture(autouse=True, params=[0, kernel_writer.MANY_ELEMENTS])
+def fewest_elements_for_several_rows_at_a_time(request, monkeypatch):
+    monkeypatch.setattr(kernel_writer, "MANY_ELEMENTS", request.param)
 
 
 def axes_of(ndim):

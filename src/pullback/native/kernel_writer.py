@@ -16,9 +16,10 @@ from pullback.native.turns import asks_later, split_of, strided, vectors_abreast
 BLOCK = 4096
 """How many numbers of a float32 sum are added up before they join the others (cf. Higham, "The
 accuracy of floating point summation", 1993)."""
-ROWS, LIGHT = 8, 16
+ROWS, LIGHT, MANY_ELEMENTS = 8, 16, 4096
 """How many rows are added up before their sum joins one in memory, where no more than so many
-expressions make an element: then it is memory that takes the time."""
+expressions make an element, and there are so many of them: then it is memory that takes the time,
+and enough of it to have LLVM write more instructions."""
 
 
 class KernelWriter(BodyWriter):
@@ -101,6 +102,7 @@ class KernelWriter(BodyWriter):
             any(_adds_rows(s, last) for s in reduces)
             and not any(in_register(s) and len(s.kept) >= last for s in reduces)
             and operations(self.kernel.body) <= LIGHT
+            and math.prod(self.kernel.sizes) >= MANY_ELEMENTS
         )
 
     def _rows(self, registers: dict[Reduce, str]) -> None:
