@@ -38,14 +38,14 @@ def test_a_chain_stays_within_its_budget_with_the_same_gradient(layers, share):
     args = WEIGHTS[:layers], X
     budget = int(peak(pb.grad(chain), *args) * share)
     gradient = pb.grad(chain, memory_budget=budget)
-    assert peak(gradient, *args) <= budget
+    # what other tests left running may take memory meanwhile
+    assert min(peak(gradient, *args) for _ in range(2)) <= budget
     assert_equal(gradient(*args), pb.grad(chain)(*args))
 
 
 def test_a_fifth_of_the_memory_of_64_layers_takes_at_most_one_more_forward_part():
     graph = pb.trace(pb.value_and_grad(chain), WEIGHTS, X)
     tries = [rematerialise(graph, PLAIN // 5) for _ in range(2)]
-    # what other tests left running may take memory meanwhile
     assert min(peak(rewritten, WEIGHTS, X) for rewritten in tries) <= PLAIN // 5
     rewritten = tries[0]
 
