@@ -176,3 +176,12 @@ def test_large_products_are_packed_and_cut(form):
     for found in program([a, b]), in_portions(graph, [a, b]):
         np.testing.assert_allclose(found[0], wanted[0], rtol=1e-4, atol=1e-3)
         np.testing.assert_allclose(found[1], wanted[1], rtol=1e-4, atol=2e-2)
+
+
+@pytest.mark.parametrize(("k", "pieces"), [(4096, 1), (4097, 2), (30_000, 8), (200_000, 0)])
+def test_long_sums_are_cut_so_that_digits_stay(k, pieces):
+    rng = np.random.default_rng(0)
+    a, b = rng.random((k, 9), np.float32), rng.random((k, 17), np.float32)
+    run = pb.compile(lambda a, b: a.T @ b)
+    np.testing.assert_allclose(run(a, b), a.astype(float).T @ b, rtol=1e-5)
+    assert run.loops.count(" over ") == pieces  # the longest one is a library's

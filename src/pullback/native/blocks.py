@@ -13,14 +13,15 @@ from pullback.native.rounding import rounded
 from pullback.native.steps import Matmul, Step, Tiles
 from pullback.native.tiling import tiling
 
-LONGEST_SUM, LONGEST_WHOLE = 8192, 768
-"""Terms of a sum from which on a product is the library's, and up to which none is cut."""
+LONGEST_SUM = 1 << 17
+"""Terms of a sum from which on a product is the library's: its blocks would be a long program."""
 
-BLOCK_SUM = 512
-"""Terms of a longer sum that are taken at once: of so many a panel stays close."""
+LONGEST_WHOLE, BLOCK_SUM, LARGE = 768, 512, 1 << 27
+"""Terms of a sum up to which it is not cut, and terms of a block, of which a panel stays close.
+Up to so many multiplications all that is read is close enough."""
 
-LARGE = 1 << 27
-"""Multiplications up to which no sum is cut: what it reads is close enough."""
+LONGEST_CHAIN = 4096
+"""Terms that are added up one after the other: more would cost digits."""
 
 FAR, MANY, MUCH = 2048, 1024, 1 << 18
 """The left matrix is packed where its rows are `FAR` bytes apart, the right one has `MANY` columns
@@ -29,9 +30,8 @@ to read it for, and it has `MUCH` bytes."""
 
 def sums(product: Matmul) -> list[tuple[int, int]]:
     """Return the ranges that the sums of a product are cut into."""
-    if product.k <= LONGEST_WHOLE or product.m * product.n * product.k <= LARGE:
-        return [(0, product.k)]
-    pieces = -(-product.k // BLOCK_SUM)
+    is_close = product.k <= LONGEST_WHOLE or product.m * product.n * product.k <= LARGE
+    pieces = -(-product.k // (LONGEST_CHAIN if is_close else BLOCK_SUM))
     ends = [product.k * p // pieces for p in range(pieces + 1)]
     return list(itertools.pairwise(ends))
 
