@@ -8,12 +8,28 @@ from hypothesis import strategies as st
 import pullback as pb
 from pullback.native import strips
 
+SMALL = {"LEAST": 0, "STRIP": 2048, "STACKED": 2048, "LEAST_ROW": 8}
+"""Strips of two kilobytes, of arrays of any size."""
+
 
 @pytest.fixture
 def small(monkeypatch):
-    """Strips of two kilobytes, of arrays of any size."""
-    monkeypatch.setattr(strips, "LEAST", 0)
-    monkeypatch.setattr(strips, "STRIP", 2048)
+    for name, value in SMALL.items():
+        monkeypatch.setattr(strips, name, value)
+
+
+def found_in_strips(function, *args, **options):
+    """Return what a function gives that is compiled for small strips."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SMALL.items():
+            patch.setattr(strips, name, value)
+        return pb.compile(function, **options)(*args)
+
+
+def agree(found, expected, dtype=np.float64):
+    for a, b in zip(pb.tree.leaves(found), pb.tree.leaves(expected), strict=True):
+        assert np.asarray(a).dtype == np.asarray(b).dtype
+        np.testing.assert_allclose(a, b, rtol=1e-4 if dtype is np.float32 else 1e-10, atol=1e-6)
 
 
 def softmax(x):
@@ -42,11 +58,16 @@ def from_the_last(x):
     return softmax(x[::-1]) + softmax(x)
 
 
+def added_up(x):
+    y = softmax(x)
+    return y, y.sum(), y.max(), (y > 0.1).any(), (y > 0).all(), np.prod(1 + y), y.min(axis=0)
+
+
 def of_all(x):
     return softmax(x - x.max()) * x.sum()
 
 
-FUNCTIONS = (softmax, layer_norm, slope, twice, ragged, from_the_last, of_all)
+FUNCTIONS = (softmax, layer_norm, slope, twice, ragged, from_the_last, added_up, of_all)
 
 
 @settings(max_examples=40, deadline=None)
@@ -59,12 +80,7 @@ FUNCTIONS = (softmax, layer_norm, slope, twice, ragged, from_the_last, of_all)
 )
 def test_strips_compute_what_whole_arrays_do(function, rows, columns, threads, dtype):
     x = np.random.default_rng(rows).normal(size=(rows, columns)).astype(dtype)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(strips, "LEAST", 0)
-        patch.setattr(strips, "STRIP", 2048)
-        found = pb.compile(function, threads=threads)(x)
-    for a, b in zip(pb.tree.leaves(found), pb.tree.leaves(function(x)), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4 if dtype is np.float32 else 1e-10, atol=1e-6)
+    agree(found_in_strips(function, x, threads=threads), function(x), dtype)
 
 
 def test_a_softmax_of_many_rows_goes_in_strips():
@@ -123,3 +139,115 @@ def test_small_arrays_are_gone_over_at_once():
     compiled = pb.compile(softmax)
     compiled(np.ones((64, 500), np.float32))
     assert "strips" not in compiled.loops
+
+
+def horner(c, x):
+    y = c[-1]
+    for k in range(2, len(c) + 1):
+        y = y * x + c[-k]
+    return np.sum(y)
+
+
+def polynomial_slopes(x):
+    """Slopes by coefficients, each of which is a sum over all points, and by points."""
+
+    def value(c, x):
+        return np.sum(pb.scan(lambda y, c: (y * x + c, None), np.ones_like(x), c)[0])
+
+    return pb.value_and_grad(value, (0, 1))(x[:, 0], x[0])
+
+
+def driven(x):
+    """Carries that change places, series from outside and stacks that are returned."""
+
+    def step(carry, force):
+        a, b = carry
+        return (b, np.sin(a) + force), (a * b, np.max(b))
+
+    return pb.scan(step, (x[0], x[1]), x)
+
+
+def driven_slopes(x):
+    return pb.value_and_grad(lambda x: sum(map(np.sum, driven(x)[0])))(x)
+
+
+def driven_backward(x):
+    return pb.scan(lambda a, force: (a * force, a[:]), x[-1], x[1:], reverse=True)
+
+
+def of_neighbours(x):
+    return pb.scan(lambda a, _: (a + np.roll(a, 1), np.sum(a)), x[0], None, length=4)
+
+
+def of_all_each_turn(x):
+    return pb.scan(lambda a, force: (a * force / np.sum(a * a), a[0]), x[0], x)
+
+
+def in_rows(x):
+    """Two halves of an array, side by side in each element."""
+    half = x.shape[1] // 2
+    a, b = x[0, :half], x[0, half : 2 * half]
+    for _ in range(5):
+        a, b = a + np.sin(b), b - np.sin(a)
+    return a, np.cos(b), np.sum(a * b)
+
+
+LOOPS = (polynomial_slopes, driven, driven_slopes, driven_backward, of_neighbours, of_all_each_turn,
+         in_rows)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    function=st.sampled_from(LOOPS),
+    turns=st.integers(2, 6),
+    points=st.sampled_from([2, 3, 16, 97, 120, 256, 600]),
+    threads=st.integers(1, 2),
+    dtype=st.sampled_from([np.float32, np.float64]),
+)
+def test_loops_in_strips_compute_what_they_do_over_whole_arrays(
+    function, turns, points, threads, dtype
+):
+    x = np.random.default_rng(points).uniform(-1, 1, (turns, points)).astype(dtype)
+    agree(found_in_strips(function, x, threads=threads), function(x), dtype)
+
+
+@pytest.mark.parametrize("function", [polynomial_slopes, driven, driven_backward])
+@pytest.mark.usefixtures("small")
+def test_a_loop_whose_elements_are_apart_goes_in_strips(function):
+    x = np.random.default_rng(0).uniform(-1, 1, (6, 600))
+    compiled = pb.compile(function)
+    agree(compiled(x), function(x))
+    lines = compiled.loops.splitlines()
+    inside = [line.startswith("  ") for line in lines if "repeat" in line]
+    assert inside
+    assert all(inside)
+
+
+@pytest.mark.parametrize("function", [of_neighbours, of_all_each_turn])
+@pytest.mark.usefixtures("small")
+def test_a_loop_whose_elements_need_each_other_goes_over_whole_arrays(function):
+    x = np.random.default_rng(0).uniform(-1, 1, (6, 600))
+    compiled = pb.compile(function)
+    agree(compiled(x), function(x))
+    assert "\nrepeat" in compiled.loops
+
+
+@pytest.mark.usefixtures("small")
+def test_loops_in_strips_keep_what_is_not_finite_in_its_place():
+    x = np.random.default_rng(0).uniform(-1, 1, (6, 600))
+    x[0, [0, 17, 599]] = np.nan, np.inf, -np.inf
+    with np.errstate(all="ignore"):
+        for function in (polynomial_slopes, driven):
+            np.testing.assert_equal(
+                [np.isnan(a) for a in pb.tree.leaves(pb.compile(function)(x))],
+                [np.isnan(a) for a in pb.tree.leaves(function(x))],
+            )
+
+
+def test_the_gradient_of_a_polynomial_at_many_points_needs_no_stack_in_the_arena():
+    c, x = np.ones(101), np.linspace(-1, 1, 10_000)
+    compiled = pb.compile(pb.grad(horner, (0, 1)))
+    agree(compiled(c, x), pb.grad(horner, (0, 1))(c, x))
+    assert compiled.loops.startswith("in 50 strips of ")
+    (memory,) = [line for line in compiled.report().splitlines() if "temporaries" in line]
+    assert int(memory.split()[1].replace(",", "")) < 3 * x.nbytes

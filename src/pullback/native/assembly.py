@@ -23,13 +23,13 @@ from pullback.native.steps import (
     Contraction,
     Loop,
     Matmul,
+    Series,
     Step,
     Strips,
     Tiles,
 )
-from pullback.native.strips import ROOM
 from pullback.native.tiles import TilesWriter
-from pullback.native.work import effort
+from pullback.native.work import effort, with_turns
 
 BYTES = np.dtype(np.uint8)
 FE_INVALID = 1  # on x86 as on Arm
@@ -58,7 +58,7 @@ class Assembly:
     ) -> None:
         self.module, self.slots, self.slot_of, self.threads = module, slots, slot_of, threads
         self._names: dict[str, str] = {}
-        self._rooms: dict[Code, str] = {}  # where a strip's temporaries lie on the stack
+        self._room = ""  # where a strip's temporaries lie on the stack
         self._apart = False  # whether the first thread has worked since they last met
         if threads > 1:
             module.declare("barrier", team.barrier_text())
@@ -74,6 +74,8 @@ class Assembly:
             offset = code.let(f"mul i64 %number, {ERROR_STRIDE}")
             base = pointers.slot(ERROR)
             pointers.known[ERROR] = code.let(f"getelementptr i8, ptr {base}, i64 {offset}")
+        rooms = [s.body.plan.size for s, _ in with_turns(steps) if isinstance(s, Strips)]
+        self._room = code.room(BYTES, max(rooms)) if rooms else ""
         self._steps(steps, pointers)
         self._apart = False  # all meet at the end
         code.finish()
@@ -214,14 +216,10 @@ class Assembly:
         code, body = pointers.code, step.body
         for buffer in step.buffers():
             pointers.of(buffer)
-        xs, ys = ([pointers.of(b) for b in group] for group in (step.xs, step.ys))
-        if code not in self._rooms:
-            self._rooms[code] = code.room(BYTES, ROOM)
 
         def turn(at: str) -> None:
-            ins = _parts(code, xs, body.arguments, at)
-            outs = _parts(code, ys, body.results, at)
-            self._block(body, pointers, self._rooms[code], ins, outs)
+            ins, outs = (_parts(pointers, group, at) for group in (step.xs, step.ys))
+            self._block(body, pointers, self._room, ins, outs)
 
         shared = self.threads > 1 and effort(step) >= team.SHARED_EFFORT
         if shared:
@@ -239,8 +237,8 @@ class Assembly:
         code, body = pointers.code, step.body
         for buffer in step.buffers():
             pointers.of(buffer)  # found once, before the loop
-        xs = [pointers.at(*x) for x in step.xs]
-        ys = [pointers.of(y) for y in step.ys]
+        for x in step.xs:
+            pointers.at(x.buffer, x.first)
         pointers.slot(ERROR)
         self._meet(code)
         turning = [k for k, (a, b) in enumerate(step.carries) if a is not b]
@@ -256,8 +254,8 @@ class Assembly:
         def turn(counter: str, values: list[str]) -> list[str]:
             at = code.let(f"sub i64 {step.length}, {counter}") if step.reverse else counter
             at = code.let(f"sub i64 {at}, 1") if step.reverse else at
-            ins = [*where(values, 0), *_parts(code, xs, body.arguments, at)]
-            outs = [*where(values, 1), *_parts(code, ys, body.results, at)]
+            ins = [*where(values, 0), *_parts(pointers, step.xs, at)]
+            outs = [*where(values, 1), *_parts(pointers, step.ys, at)]
             self._block(body, pointers, pointers.of(step.scratch), ins, outs)
             self._meet(code)
             half = len(turning)
@@ -350,10 +348,10 @@ class Assembly:
         code.choose(index, [branch(block) for block in step.branches])
 
 
-def _parts(code: Code, starts: Sequence[str], parts: Sequence[Buffer], at: str) -> list[str]:
-    """Return where part `at` of each array is that begins at `starts`: of the last of `parts`."""
-    found = []
-    for start, part in zip(starts, parts[len(parts) - len(starts) :], strict=True):
-        offset = code.let(f"mul i64 {at}, {part.size}")
-        found.append(code.element(part.dtype, start, offset))
+def _parts(pointers: Pointers, series: Sequence[Series], at: str) -> list[str]:
+    """Return where part `at` of each series is."""
+    code, found = pointers.code, []
+    for x in series:
+        offset = code.let(f"mul i64 {at}, {x.step}")
+        found.append(code.element(x.buffer.part, pointers.at(x.buffer, x.first), offset))
     return found

@@ -10,9 +10,9 @@ import numpy as np
 from pullback.core.graph import Node
 from pullback.native import places
 from pullback.native.kinds import is_expression
-from pullback.native.loops import Affine, Buffer, Kernel, Load, Operand, Store, affine, offsets
+from pullback.native.loops import Affine, Buffer, Kernel, Load, Store, affine, offsets
 from pullback.native.prepare import prepare
-from pullback.native.steps import Block, Choice, Loop
+from pullback.native.steps import Block, Choice, Loop, Series
 from pullback.passes import optimise
 
 if TYPE_CHECKING:
@@ -26,11 +26,14 @@ def _scan(lowering: Lowering, node: Node, unit: Unit) -> bool:
     step, length = node.params["step"], node.params["length"]
     given, starts, series = step.split(node.inputs)
     fixed, carry = _memories(lowering, given), _memories(lowering, starts)
-    body = _body(lowering, step.graph, fixed, step.carries)
+    body = _body(lowering, step.graph, fixed, step.carries, repeated=True)
     if body is None:
         return False
-    xs = tuple([_series(lowering, x) for x in series])
+    moving, stacked = body.arguments[step.carries :], body.results[step.carries :]
+    xs = [_series(lowering, *each) for each in zip(series, moving, strict=True)]
     outs = lowering.make_rooms(node)
+    stacks = zip(outs[step.carries :], stacked, strict=True)
+    ys = [Series(y, 0, part.numbers) for y, part in stacks]
     pairs = []
     for k, out in enumerate(outs[: step.carries]):
         pair = out, _other(body, k, out)
@@ -38,8 +41,8 @@ def _scan(lowering: Lowering, node: Node, unit: Unit) -> bool:
     unit.steps = [_copy(pair[0], start) for pair, start in zip(pairs, carry, strict=True)]
     if length:
         loop = Loop(
-            body, length, tuple(pairs), xs, tuple(outs[step.carries :]),
-            _scratch(body), reverse=node.params["reverse"],
+            body, length, tuple(pairs), tuple(xs), tuple(ys), _scratch(body),
+            reverse=node.params["reverse"],
         )  # fmt: skip
         unit.steps.append(loop)
     return True
@@ -86,11 +89,11 @@ def _whole(node: Node, stored: Collection[Node]) -> tuple[Node, int]:
     return (node, 0) if computed else (whole, first)
 
 
-def _series(lowering: Lowering, node: Node) -> Operand:
+def _series(lowering: Lowering, node: Node, part: Buffer) -> Series:
     """Return where the parts of `node` follow each other."""
     whole, first = _whole(node, lowering.stored)
     (buffer,) = _memories(lowering, [whole])
-    return buffer, offsets(buffer.dtype, Affine(first))[0].const
+    return Series(buffer, offsets(buffer.dtype, Affine(first))[0].const, part.numbers)
 
 
 def _memories(lowering: Lowering, nodes: Any) -> list[Buffer]:
@@ -99,7 +102,9 @@ def _memories(lowering: Lowering, nodes: Any) -> list[Buffer]:
     return [b for b in found if b is not None]
 
 
-def _body(lowering: Lowering, graph: Graph, fixed: list[Buffer], carries: int) -> Block | None:
+def _body(
+    lowering: Lowering, graph: Graph, fixed: list[Buffer], carries: int, repeated: bool = False
+) -> Block | None:
     """Return a graph as a block, its first arguments known; None if NumPy would have to help."""
     graph = optimise(graph)
     lowered = lowering.inner(graph, dict(zip(graph.arguments, fixed, strict=False)))
@@ -107,7 +112,7 @@ def _body(lowering: Lowering, graph: Graph, fixed: list[Buffer], carries: int) -
         return None
     moving = lowered.arguments[len(fixed) :]
     in_place = list(zip(moving, lowered.results, strict=False))[:carries]
-    return prepare(lowered.steps, moving, lowered.results, in_place, given=set(fixed))
+    return prepare(lowered.steps, moving, lowered.results, in_place, set(fixed), repeated)
 
 
 def _other(body: Block, k: int, out: Buffer) -> Buffer:

@@ -19,7 +19,6 @@ from pullback.native.loops import (
     Kernel,
     Load,
     Number,
-    Operand,
     Reduce,
     Store,
     loads_of,
@@ -28,6 +27,7 @@ from pullback.native.narrow import is_narrow
 from pullback.native.scalar import INSTRUCTIONS, SCALARS
 from pullback.native.steps import Contraction, Tiles
 
+Operand = tuple[Buffer, int]
 COUNT = np.dtype(np.int64)
 START: dict[str, Any] = {
     "sum": 0, "prod": 1, "any": False, "all": True, "max": -np.inf, "min": np.inf,

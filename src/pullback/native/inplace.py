@@ -92,15 +92,17 @@ def renamed(step: Step, names: Mapping[Buffer, Buffer]) -> Step:
         branches = tuple(_renamed_block(b, names) for b in step.branches)
         results = tuple(map(name, step.results))
         return replace(step, index=name(step.index), branches=branches, results=results)
+    xs, ys = (
+        tuple([replace(x, buffer=name(x.buffer)) for x in group]) for group in (step.xs, step.ys)
+    )
     if isinstance(step, Strips):
-        xs, ys = (tuple(map(name, group)) for group in (step.xs, step.ys))
         return replace(step, body=_renamed_block(step.body, names), xs=xs, ys=ys)
     return replace(
         step,
         body=_renamed_block(step.body, names),
         carries=tuple((name(a), name(b)) for a, b in step.carries),
-        xs=tuple((name(x), place) for x, place in step.xs),
-        ys=tuple(map(name, step.ys)),
+        xs=xs,
+        ys=ys,
         condition=step.condition and _renamed_block(step.condition, names),
         count=step.count and name(step.count),
     )

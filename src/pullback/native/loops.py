@@ -123,10 +123,6 @@ class Buffer:
         return self.name
 
 
-Operand = tuple[Buffer, int]
-"""A buffer, and the number of its numbers that comes first."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Number:
     """A literal."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from pullback.native.loops import Affine, Buffer, Kernel, Load, Reduce, Statement, affine
@@ -15,7 +15,7 @@ LEAST_SIZE = 1 << 16
 """From so many elements on, the few more loops cost nothing."""
 
 
-def in_parts(steps: Sequence[Step]) -> list[Step]:
+def in_parts(steps: Iterable[Step]) -> list[Step]:
     """Return the steps, those that reduce a large array to one number as two: parts, then all."""
     found: list[Step] = []
     for step in steps:

@@ -9,7 +9,6 @@ from pullback.native.contraction import join_sums
 from pullback.native.inplace import Pairs, reused
 from pullback.native.join import join_products
 from pullback.native.loops import Buffer, Kernel
-from pullback.native.parts import in_parts
 from pullback.native.simplify_loops import tidy
 from pullback.native.steps import Block, Step
 from pullback.native.strips import in_strips
@@ -22,14 +21,17 @@ def prepare(
     results: Sequence[Buffer],
     pairs: Pairs = (),
     given: Collection[Buffer] = (),
+    repeated: bool = False,
 ) -> Block:
     """Return the block of `steps`; of each pair, the result takes the argument's memory if it can.
 
     Where it does, it is the argument that stands among the results. What is `given` lies outside.
+    How a block that is `repeated` goes over large arrays is left to what lies around its loop.
     """
     joined = join_sums(join_products(steps))
-    found = in_parts([unrolled(tidy(s)) if isinstance(s, Kernel) else s for s in joined])
+    found = [unrolled(tidy(s)) if isinstance(s, Kernel) else s for s in joined]
     found, same = reused(found, pairs)
     placed = tuple(same.get(b, b) for b in results)
-    found = in_strips(found, {*given, *arguments, *placed})
+    if not repeated:
+        found = in_strips(found, {*given, *arguments, *placed})
     return Block(tuple(found), memory.plan(found, given), tuple(arguments), placed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pullback.native.loops import Affine, Buffer, Kernel, Operand, Product, Statement, Store, texts
+from pullback.native.loops import Affine, Buffer, Kernel, Product, Statement, Store, texts
 from pullback.native.memory import Plan
 
 
@@ -226,6 +226,18 @@ class Block:
         return "\n".join(map(str, self.steps))
 
 
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Parts of `buffer`, one for each turn: from `first` on, one every `step` numbers."""
+
+    buffer: Buffer
+    first: int
+    step: int
+
+    def __str__(self) -> str:
+        return f"{self.buffer}{f' from {self.first} on' if self.first else ''}"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Loop:
     """Runs `body` again and again: `length` times, or as long as `condition` tells.
@@ -233,16 +245,15 @@ class Loop:
     A carry starts in the first buffer of its pair; each turn reads it from one and writes it to
     the other, unless they are the same. The arguments of the body are the carries and one part of
     each of `xs`, its results the new carries and one part of each of `ys`; those of the condition
-    are the carries. The parts of one of `xs` follow each other from a place in its buffer on. A
-    loop with a condition ends with its carries in the first of the pairs, and has counted its
-    turns, at most `length` if that is given.
+    are the carries. A loop with a condition ends with its carries in the first of the pairs, and
+    has counted its turns, at most `length` if that is given.
     """
 
     body: Block
     length: int | None
     carries: tuple[tuple[Buffer, Buffer], ...]
-    xs: tuple[Operand, ...]
-    ys: tuple[Buffer, ...]
+    xs: tuple[Series, ...]
+    ys: tuple[Series, ...]
     scratch: Buffer
     reverse: bool = False
     condition: Block | None = None
@@ -251,7 +262,7 @@ class Loop:
 
     def buffers(self) -> list[Buffer]:
         """Return the buffers that are read or written."""
-        found = [*self.written(), *[x for x, _ in self.xs], *self.body.outside()]
+        found = [*self.written(), *[x.buffer for x in self.xs], *self.body.outside()]
         if self.condition is not None:
             found += self.condition.outside()
         return list(dict.fromkeys(found))
@@ -260,7 +271,7 @@ class Loop:
         """Return the buffers that are written."""
         own = [b for b in (self.holds, self.count) if b is not None]
         carries = [b for pair in self.carries for b in pair]
-        return list(dict.fromkeys([*carries, *self.ys, self.scratch, *own]))
+        return list(dict.fromkeys([*carries, *[y.buffer for y in self.ys], self.scratch, *own]))
 
     def __str__(self) -> str:
         turns = "" if self.length is None else f" {self.length} times"
@@ -271,10 +282,9 @@ class Loop:
         for (start, other), (before, after) in zip(self.carries, inner, strict=False):
             head.append(f"  carry {before} -> {after} in {start}, {other}")
         count = len(self.carries)
-        for (x, place), part in zip(self.xs, self.body.arguments[count:], strict=True):
-            head.append(f"  part {part} of {x}{f' from {place} on' if place else ''}")
-        for y, part in zip(self.ys, self.body.results[count:], strict=True):
-            head.append(f"  part {part} of {y}")
+        for series, parts in ((self.xs, self.body.arguments), (self.ys, self.body.results)):
+            for whole, part in zip(series, parts[count:], strict=True):
+                head.append(f"  part {part} of {whole}")
         return "\n".join([*head, _inside(self.body)])
 
 
@@ -314,16 +324,18 @@ class Strips:
 
     body: Block
     count: int
-    xs: tuple[Buffer, ...]
-    ys: tuple[Buffer, ...]
+    xs: tuple[Series, ...]
+    ys: tuple[Series, ...]
 
     def buffers(self) -> list[Buffer]:
         """Return the buffers that are read or written."""
-        return list(dict.fromkeys([*self.ys, *self.xs, *self.body.outside()]))
+        return list(
+            dict.fromkeys([*self.written(), *[x.buffer for x in self.xs], *self.body.outside()])
+        )
 
     def written(self) -> list[Buffer]:
         """Return the buffers that are written."""
-        return list(self.ys)
+        return [y.buffer for y in self.ys]
 
     def __str__(self) -> str:
         names = ", ".join(map(str, (*self.xs, *self.ys)))

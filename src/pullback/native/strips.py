@@ -2,7 +2,8 @@
 
 Where loops follow each other over the same rows, as in a softmax or a layer norm, some rows go
 through all of them before the next rows do, and what only these loops need takes the room of a
-strip instead of an array's.
+strip instead of an array's. So do the turns of a loop whose elements do not need each other: its
+stacks, and the way back along them, stay in the cache.
 """
 
 from __future__ import annotations
@@ -10,119 +11,192 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from pullback.native import memory
-from pullback.native.emit import has_gathers
-from pullback.native.loops import Buffer, Count, Kernel, Load, Statement, expressions, extent
+from pullback.native.cuts import Cut
+from pullback.native.loops import Affine, Buffer, Combine, Kernel, Load, Reduce, affine
+from pullback.native.parts import in_parts
 from pullback.native.simplify_loops import rebuilt, tidy
-from pullback.native.steps import Block, Step, Strips
+from pullback.native.steps import Block, Loop, Series, Step, Strips
 
 STRIP = 1 << 16
 """Bytes of a strip, of all arrays together."""
+STACKED = 1 << 18
+"""Bytes of a strip with stacks, of which each turn touches only a row."""
+LEAST_ROW = 1 << 8
+"""Bytes of such a row from which on it takes longer than to begin and end the turn."""
 LEAST = 1 << 19
 """Bytes from which on an array does not stay in the cache from one loop to the next."""
-ROOM = 1 << 17
+ROOM = 1 << 18
 """Bytes of the stack that a strip may take."""
+LINE = 64
+"""Bytes of a cache line."""
 MOST_STEPS = 16
-
-Spans = dict[Buffer, int]
-"""For each array that is gone over, how many of its numbers all turns of a first loop cover."""
 
 
 def in_strips(steps: Sequence[Step], kept: Collection[Buffer] = ()) -> list[Step]:
     """Return the steps, those that follow each other over the same rows in strips.
 
-    What is `kept` is needed after the steps.
+    What is `kept` is needed after the steps. Of those over whole arrays, large reductions fall
+    into parts.
     """
     uses = Counter(buffer for step in steps for buffer in set(step.buffers()))
     found: list[Step] = []
-    run: list[Kernel] = []
-    for step in [*steps, None]:
-        if isinstance(step, Kernel) and len(run) < MOST_STEPS and _spans([*run, step]) is not None:
-            run.append(step)
-            continue
-        found += _strips(run, uses, kept) or run
-        run = []
-        if isinstance(step, Kernel) and _spans([step]) is not None:
-            run.append(step)
-        elif step is not None:
-            found.append(step)
+    for run in _runs(steps):
+        found += _strips(run, uses, kept) or in_parts(map(_inside, run))
     return found
 
 
-def _strips(run: Sequence[Kernel], uses: Counter[Buffer], kept: Collection[Buffer]) -> list[Step]:
-    """Return one step for all of `run`; nothing where it is not worth it."""
-    spans = _spans(run) if len(run) > 1 else None
-    if not spans or not _reads_again(run, spans):
+def _runs(steps: Sequence[Step]) -> Iterator[list[Step]]:
+    """Yield all steps in order, those together that can be cut together into small strips."""
+    run: list[Step] = []
+    cut = Cut()
+    for step in steps:
+        if not (cut.takes(step) and _count(cut) and len(run) < MOST_STEPS) and run:
+            yield run
+            run, cut = [], Cut()
+            cut.takes(step)
+        run.append(step)
+    yield run
+
+
+def _inside(step: Step) -> Step:
+    """Return the step; in a loop that goes over whole arrays, each turn may do so in strips."""
+    if not isinstance(step, Loop) or step.condition is not None:
+        return step
+    body, given = step.body, step.body.outside()
+    steps = in_strips(body.steps, {*given, *body.arguments, *body.results})
+    plan = memory.plan(steps, given)
+    body = replace(body, steps=tuple(steps), plan=plan)
+    return replace(step, body=body, scratch=replace(step.scratch, size=plan.size))
+
+
+def _strips(run: Sequence[Step], uses: Counter[Buffer], kept: Collection[Buffer]) -> list[Step]:
+    """Return steps that do all of `run` in strips; none where it is not worth it."""
+    cut = Cut()
+    if not all(map(cut.takes, run)) or not _goes_again(run, cut):
         return []
-    count = _count(run, spans)
-    if not count:
+    count = _count(cut)
+    if count < 2:
         return []
-    parts = {b: Buffer(b.name, b.dtype, span // count, "arena") for b, span in spans.items()}
-    body = [
-        tidy(Kernel(
-            (kernel.sizes[0] // count, *kernel.sizes[1:]),
-            rebuilt(kernel.body, of_buffer=lambda b: parts.get(b, b)),
-        ))
-        for kernel in run
-    ]  # fmt: skip
-    here = Counter(buffer for kernel in run for buffer in set(kernel.buffers()))
-    written = dict.fromkeys(buffer for kernel in run for buffer in kernel.written())
-    ys = [b for b in written if b.kind != "arena" or b in kept or uses[b] > here[b]]
-    xs = [b for b in spans if b not in written]
-    own = [parts[b] for b in written if b not in ys]
-    given = {b for kernel in body for b in kernel.buffers()}.difference(own)
-    plan = memory.plan(body, given)
+    here = Counter(buffer for step in run for buffer in set(step.buffers()))
+    own = {
+        b for b in cut.written - cut.totals.keys()
+        if b.kind == "arena" and b not in kept and uses[b] == here[b]
+    }  # fmt: skip
+    strip = _Strip(cut, count, cut.stacks & own)
+    body = [strip.step(step) for step in run]
+    room = {strip.part(b) for b in own}.union(s.scratch for s in body if isinstance(s, Loop))
+    plan = memory.plan(body, {b for step in body for b in step.buffers()} - room)
     if plan.size > ROOM:
         return []
-    block = Block(tuple(body), plan, tuple(parts[b] for b in xs), tuple(parts[b] for b in ys))
-    return [Strips(block, count, tuple(xs), tuple(ys))]
+    xs = [b for b in cut.arrays if cut.spans[b] and b not in cut.written]
+    ys = [b for b in cut.arrays if b in cut.written - own]
+    sums = {
+        b: Buffer(f"{b}.parts", b.dtype, b.size * count, "arena") for b in ys if b in cut.totals
+    }
+    whole_xs, whole_ys = (
+        tuple([Series(sums.get(b, b), 0, cut.spans[b] // count or b.size) for b in group])
+        for group in (xs, ys)
+    )
+    block = Block(tuple(body), plan, tuple(map(strip.part, xs)), tuple(map(strip.part, ys)))
+    return [Strips(block, count, whole_xs, whole_ys),
+            *[_together(b, sums[b], cut.totals[b]) for b in sums]]  # fmt: skip
 
 
-def _spans(run: Sequence[Kernel]) -> Spans | None:
-    """Return the spans of all arrays whose rows the first loops go over together.
+def _together(total: Buffer, parts: Buffer, combine: Combine) -> Kernel:
+    """Return the loops that combine what each strip has made."""
+    value = Load(parts, affine(0, {0: total.size, 1: 1}))
+    reduce = Reduce(total, affine(0, {1: 1}), value, combine, (1,))
+    return tidy(Kernel((parts.size // total.size, total.size), (reduce,)))
 
-    None if some turn needs what is not in its rows, or all turns write the same place.
+
+def _count(cut: Cut) -> int:
+    """Return the least number of strips that are small enough; 0 if none is."""
+    stacks = cut.kept()
+    total, most = sum(map(cut.nbytes, cut.arrays)), STACKED if stacks else STRIP
+    sums = sum(b.nbytes for b in cut.arrays if b in cut.totals)  # of which each strip makes its own
+    least = 0 if total <= most else max(most // 16, 16 * sums)
+    counts = [n for n in _divisors(cut.turns) if least * n <= total <= 4 * most * n]
+    if stacks:
+        row = min(map(cut.row, stacks))
+        counts = [n for n in counts if row >= LEAST_ROW * n]
+        counts = [n for n in counts if row % (LINE * n) == 0] or counts
+    return next((n for n in counts if total <= most * n), max(counts, default=0))
+
+
+def _divisors(number: int) -> list[int]:
+    """Return all divisors in order."""
+    small = [n for n in range(1, math.isqrt(number) + 1) if number % n == 0]
+    return sorted({*small, *[number // n for n in small]})
+
+
+def _goes_again(run: Sequence[Step], cut: Cut) -> bool:
+    """Whether something goes over a large array that was gone over before."""
+    times: Counter[Buffer] = Counter()
+    for step in run:
+        for buffer in set(step.buffers()).intersection(cut.arrays):
+            repeats = isinstance(step, Loop) and buffer not in cut.stacks
+            times[buffer] += 1 + repeats
+    return any(n > 1 and cut.nbytes(buffer) >= LEAST for buffer, n in times.items())
+
+
+class _Strip:
+    """Turns steps into those of one of `count` strips.
+
+    Of the stacks that are `packed`, it has rows of its own, which follow each other; of others
+    it sees a part of each row.
     """
-    if any(not k.sizes or 0 in k.sizes or has_gathers(k.body) for k in run):
-        return None
-    spans: Spans = {}
-    for kernel in run:
-        for place in _places(kernel):
-            step = place.offset.step(0)
-            if isinstance(place, Count) or place.buffer.dtype.kind == "c":
-                if step or not isinstance(place, Count):
-                    return None
-                continue
-            if spans.setdefault(place.buffer, step * kernel.sizes[0]) != step * kernel.sizes[0]:
-                return None
-            first, last = extent(place.offset, kernel.sizes, 0)
-            if step and not 0 <= first <= last < step:  # a turn needs its own rows only
-                return None
-    written = {buffer for kernel in run for buffer in kernel.written()}
-    if any(not spans[buffer] for buffer in written):
-        return None
-    return {buffer: span for buffer, span in spans.items() if span}
 
+    def __init__(self, cut: Cut, count: int, packed: Collection[Buffer]) -> None:
+        self.spans, self.count, self.packed = cut.spans, count, packed
+        self._parts = {
+            b: Buffer(b.name, b.dtype, (b.size if b in packed else span) // count, "arena")
+            for b, span in cut.spans.items() if span
+        } | {b: Buffer(b.name, b.dtype, b.size, "arena") for b in cut.totals}  # fmt: skip
 
-def _places(kernel: Kernel) -> Iterator[Statement | Load | Count]:
-    """Yield what has a place: statements, loads, and counts of turns."""
-    for statement in kernel.body:
-        yield statement
-        yield from (e for e in expressions(statement) if isinstance(e, Load | Count))
+    def part(self, buffer: Buffer) -> Buffer:
+        """Return what stands for an array."""
+        return self._parts.get(buffer, buffer)
 
+    def step(self, step: Step) -> Kernel | Loop:
+        """Return a step of one strip."""
+        if isinstance(step, Loop):
+            return self._loop(step)
+        assert isinstance(step, Kernel)
+        return self._kernel(step)
 
-def _reads_again(run: Sequence[Kernel], spans: Spans) -> bool:
-    """Whether a loop goes over a large array that one before it went over."""
-    large = {b for b, span in spans.items() if span * b.part.itemsize >= LEAST}
-    times = Counter(buffer for kernel in run for buffer in large & set(kernel.buffers()))
-    return max(times.values(), default=0) > 1
+    def _kernel(self, kernel: Kernel) -> Kernel:
+        def load(e: Load) -> Load:
+            return Load(self.part(e.buffer), self._place(e.buffer, e.offset))
 
+        body = [replace(s, offset=self._place(s.buffer, s.offset)) for s in kernel.body]
+        sizes = kernel.sizes[0] // self.count, *kernel.sizes[1:]
+        return tidy(Kernel(sizes, rebuilt(body, of_load=load, of_buffer=self.part)))
 
-def _count(run: Sequence[Kernel], spans: Spans) -> int:
-    """Return the least number of strips that are small enough, or that of rows; 0 if none is."""
-    rows = math.gcd(*[k.sizes[0] for k in run])
-    total = sum(span * buffer.part.itemsize for buffer, span in spans.items())
-    counts = (count for count in range(1, rows + 1) if rows % count == 0)
-    count = next((count for count in counts if total <= STRIP * count), rows)
-    return count if STRIP // 16 * count <= total <= 4 * STRIP * count else 0
+    def _place(self, buffer: Buffer, offset: Affine) -> Affine:
+        if buffer not in self.packed:
+            return offset
+        span = self.spans[buffer]
+        return offset + Affine(offset.const // span * (span // self.count - span))
+
+    def _loop(self, loop: Loop) -> Loop:
+        steps = [self.step(step) for step in loop.body.steps]
+        own = {self.part(b) for b in loop.body.plan.offsets}
+        plan = memory.plan(steps, {b for step in steps for b in step.buffers()} - own)
+        ins, outs = (
+            tuple(map(self.part, group)) for group in (loop.body.arguments, loop.body.results)
+        )
+        return replace(
+            loop,
+            body=Block(tuple(steps), plan, ins, outs),
+            carries=tuple([(self.part(a), self.part(b)) for a, b in loop.carries]),
+            xs=tuple(map(self._series, loop.xs)),
+            ys=tuple(map(self._series, loop.ys)),
+            scratch=replace(loop.scratch, size=plan.size),
+        )
+
+    def _series(self, series: Series) -> Series:
+        nearer = self.count if series.buffer in self.packed else 1
+        return Series(self.part(series.buffer), series.first // nearer, series.step // nearer)

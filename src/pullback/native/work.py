@@ -49,7 +49,7 @@ def effort(step: Step) -> int:
     if isinstance(step, Matmul):
         return _multiplications(step) // PRODUCTS_AT_ONCE
     if isinstance(step, Strips):
-        return step.count * sum(map(effort, step.body.steps))
+        return step.count * sum(turns * effort(s) for s, turns in with_turns(step.body.steps))
     if not isinstance(step, (Kernel, Tiles, Contraction)):
         return 0
     each = len(step.body)
