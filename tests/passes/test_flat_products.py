@@ -72,6 +72,13 @@ def test_other_products_stay(function, args):
     assert before == after
 
 
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.int32, np.uint16])
+def test_sums_that_are_wider_than_their_products_stay(dtype):
+    x, y = np.ones((300, 6, 4), dtype), np.ones((300, 6, 3), dtype)
+    before, after = products(lambda x, y: np.sum(x.swapaxes(1, 2) @ y, axis=0), x, y)
+    assert before == after == [(300, 4, 3)]
+
+
 def test_what_reads_a_product_of_a_stack_is_joined_with_it():
     x, b = RNG.normal(size=(8, 16, 64)), RNG.normal(size=32)
     run = pb.compile(lambda x, w, b: np.tanh(x @ w + b))

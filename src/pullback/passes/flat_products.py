@@ -57,6 +57,8 @@ def _sum_of_many(node: Node, inputs: tuple[Node, ...], views: Views) -> Node | N
     """Return the sum of x.T @ y over stacks x and y, by one product; None for all else."""
     if node.op is not OPS["sum"] or inputs[0].op is not OPS["matmul"]:
         return None
+    if node.dtype != inputs[0].dtype:  # sums of small integers are wider than their products
+        return None
     turned, y = inputs[0].inputs
     n = y.aval.ndim
     if node.params["axis"] != tuple(range(n - 2)) or turned.shape[:-2] != y.shape[:-2]:
