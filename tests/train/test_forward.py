@@ -1,9 +1,12 @@
 """Outputs for any number of rows: those of the model, in parts of few sizes."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import pullback as pb
+from pullback.core.errors import ShapeError
 from pullback.native.program import NativeProgram
 from pullback.train import forward
 from pullback.train.forward import Forward
@@ -57,3 +60,22 @@ def test_graphs_of_many_sizes_are_not_all_kept(small_parts):
         run(MODEL, X[:rows].astype(np.float64))
     assert len(run._graphs) == forward.SIZES
     np.testing.assert_allclose(run(MODEL, X[:1]), MODEL(X[:1]), rtol=1e-6)
+
+
+class Reshaped(pb.nn.Module):
+    scale: Any
+    how: str = pb.nn.static("flat")
+
+    def __call__(self, x):
+        y = x * self.scale
+        return {"flat": y.reshape(-1), "mean": y.mean(0), "one": y.sum(), "two": (y, y)}[self.how]
+
+
+@pytest.mark.parametrize(
+    ("how", "shapes"), [("flat", r"\(99,\)"), ("mean", r"\(3,\)"), ("one", r"\(\)"),
+                        ("two", r"\(33, 3\) and \(33, 3\)")],
+)  # fmt: skip
+def test_outputs_that_are_not_one_for_each_row_are_refused(how, shapes):
+    model = Reshaped(np.ones(3, np.float32), how)
+    with pytest.raises(ShapeError, match=rf"for each of 33 rows of inputs, got shape {shapes}; "):
+        Forward(lambda graph: graph)(model, X[:33])

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core.errors import ShapeError
 from pullback.core.graph import Graph
 from pullback.core.tracing import trace
 from pullback.passes import optimise
@@ -30,7 +31,10 @@ class Forward:
         self._graphs: dict[Any, Graph] = {}
 
     def __call__(self, model: Any, inputs: Any, times: int = 1) -> Any:
-        """Return the outputs for one row or more, which are needed so many times."""
+        """Return the outputs for one row or more, which are needed so many times.
+
+        Raises ShapeError for a model that does not give one array, with an output for each row.
+        """
         parts = list(_parts(len(inputs)))
         graph = self._graph(model, inputs[parts[0][0]])
         if worth_compiling(graph, times * len(parts)):
@@ -42,8 +46,20 @@ class Forward:
         if key not in self._graphs:
             if len(self._graphs) == SIZES:
                 del self._graphs[next(iter(self._graphs))]  # the oldest
-            self._graphs[key] = optimise(trace(lambda model, x: model(x), model, x))
+            graph = optimise(trace(lambda model, x: model(x), model, x))
+            _check_rows(graph, len(x))
+            self._graphs[key] = graph
         return self._graphs[key]
+
+
+def _check_rows(graph: Graph, rows: int) -> None:
+    shapes = [node.shape for node in graph.results]
+    if [shape[:1] for shape in shapes] != [(rows,)]:
+        raise ShapeError(
+            f"outputs: expected one array with a row for each of {rows} rows of inputs, got shape "
+            f"{' and '.join(map(str, shapes))}; call the model itself, as in "
+            "trainer.predictor(inputs)"
+        )
 
 
 def _parts(n: int) -> Iterator[tuple[slice, int]]:

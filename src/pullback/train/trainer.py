@@ -172,7 +172,8 @@ class Trainer:
 
         NumPy computes what would take longer to compile, by an estimate that takes it that outputs
         of this kind were needed in each epoch of the history.
-        Raises DataError where there is no row, ShapeError where the rows do not fit the model.
+        Raises DataError where there is no row, ShapeError where the rows do not fit the model, or
+        the model does not give one array with an output for each.
         """
         if len(inputs) == 0:
             raise DataError(f"inputs: expected at least one row, got shape {np.shape(inputs)}")
