@@ -232,6 +232,20 @@ def test_what_all_repetitions_share_is_computed_once(function, argnums, steps):
     assert len(loops(graph)) == (0 if steps == 3 else 2)
 
 
+def test_views_of_one_value_that_were_made_one_by_one_are_no_series():
+    def function(x):
+        states = [x]
+        for _ in range(60):
+            states.append(np.sin(states[-1]) * 0.5 + x)
+        views = [states[30].reshape(1, 3) for _ in range(60)]
+        y = x
+        for view in views:
+            y = np.tanh(y * view) + np.cos(y)
+        return y + states[-1]
+
+    about_the_same(function, np.array([0.1, 0.2, 0.3]))
+
+
 def test_what_a_loop_shares_is_not_stacked_for_the_next():
     def function(w, x):
         h = x

@@ -280,7 +280,8 @@ def is_even(nodes: Sequence[Node], owner: Owner) -> bool:
     homes = [home for home in map(owner, seen) if home and home[2] not in home[0].picks]
     if not homes:
         return progression(seen) is not None
-    return len(set(np.diff([repetition for _, repetition, _ in homes]).tolist())) == 1
+    steps = set(np.diff([repetition for _, repetition, _ in homes]).tolist())
+    return len(steps) == 1 and steps != {0}
 
 
 def _runs_backwards(loop: Loop, owner: Owner) -> bool:
