@@ -219,3 +219,19 @@ def test_loops_without_turns_write_only_what_there_is(shape):
 
     for found, wanted in zip(pb.compile(f)(np.zeros(shape)), f(np.zeros(shape)), strict=True):
         np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_long_programs_are_written_in_several_functions(threads):
+    def chain(x, weights):
+        for w in weights:
+            x = np.tanh(x @ w)
+        return np.sum(x)
+
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=(20, 20)) / 5 for _ in range(70)]
+    x = rng.normal(size=(200, 20))
+    compiled = pb.compile(pb.grad(chain), threads=threads)
+    expected = pb.grad(chain)(x, weights)
+    np.testing.assert_allclose(compiled(x, weights), expected, rtol=1e-9, atol=1e-12)
+    assert "define void @run0_0(" in compiled.llvm

@@ -37,6 +37,9 @@ _WRITERS: dict[type, Any] = {
     Kernel: KernelWriter, Tiles: TilesWriter, Contraction: ContractionWriter,
 }  # fmt: skip
 
+MOST_STEPS = 50
+"""So many steps stand in one function: what LLVM does with it takes longer than it is long."""
+
 ERROR_STRIDE = 64
 """Bytes from the error flag of one thread to that of the next: a cache line each."""
 
@@ -65,10 +68,26 @@ class Assembly:
 
     def function(self, name: str, steps: Sequence[Step], plan: Plan) -> None:
         """Write the function that runs `steps`: name(table), or one of a team's threads."""
-        parameters = "ptr noalias %table"
-        if self.threads > 1:
-            parameters += ", i64 %number, i64 %count, ptr %team"
-        code = Code(self.module, name, parameters)
+        if len(steps) <= MOST_STEPS:
+            self._part(name, steps, plan)
+        else:
+            starts = range(0, len(steps), MOST_STEPS)
+            for k, start in enumerate(starts):
+                self._part(f"{name}_{k}", steps[start : start + MOST_STEPS], plan)
+            code = Code(self.module, name, self._parameters)
+            given = self._parameters.replace("noalias ", "")
+            for k in range(len(starts)):
+                code.line(f"call void @{name}_{k}({given})")
+            code.finish()
+        self._apart = False  # all meet at the end
+
+    @property
+    def _parameters(self) -> str:
+        team = ", i64 %number, i64 %count, ptr %team" if self.threads > 1 else ""
+        return f"ptr noalias %table{team}"
+
+    def _part(self, name: str, steps: Sequence[Step], plan: Plan) -> None:
+        code = Code(self.module, name, self._parameters)
         pointers = Pointers(code, self.slots, plan)
         if self.threads > 1:
             offset = code.let(f"mul i64 %number, {ERROR_STRIDE}")
@@ -77,7 +96,6 @@ class Assembly:
         rooms = [s.body.plan.size for s, _ in with_turns(steps) if isinstance(s, Strips)]
         self._room = code.room(BYTES, max(rooms)) if rooms else ""
         self._steps(steps, pointers)
-        self._apart = False  # all meet at the end
         code.finish()
 
     def _meet(self, code: Code, always: bool = False) -> None:
