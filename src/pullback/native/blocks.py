@@ -14,7 +14,7 @@ from pullback.native.steps import Matmul, Step, Tiles
 from pullback.native.tiling import tiling
 
 LONGEST_SUM = 1 << 17
-"""Terms of a sum from which on a product is the library's: its blocks would be a long program."""
+"""Terms of a sum up to which a product is ours: the blocks of more would be a long program."""
 
 LONGEST_WHOLE, BLOCK_SUM, LARGE = 768, 512, 1 << 27
 """Terms of a sum up to which it is not cut, and terms of a block, of which a panel stays close.
