@@ -36,6 +36,14 @@ def test_steps_in_one_call_are_those_of_the_interpreter(size):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize(("rows", "size", "by_numpy"), [(70, 16, 1), (9, 16, 1), (70, 200, 0)])
+def test_numpy_takes_what_is_left_of_a_window_but_not_a_batch_of_all_rows(rows, size, by_numpy):
+    optimizer, model = pb.optim.sgd(0.1), pb.nn.mlp(pb.random.key(0), [5, 8, 3])
+    steps = Steps(make_step(LOSS, optimizer), compiled=True)
+    list(steps.epoch(model, optimizer.init(model), pb.train.Dataset(X, T), np.arange(rows), size))
+    assert steps.report().count("all by NumPy") == by_numpy
+
+
 def test_arrays_that_are_not_contiguous_are_taken_batch_by_batch():
     wide = np.repeat(X, 2, axis=1)[:, ::2]
     a, b = (epoch(True, pb.train.Dataset(x, T), 16) for x in (X, wide))

@@ -74,7 +74,7 @@ class Steps:
             rows = order[start : start + batch_size]
             batch = [array[rows] for array in arrays]
             step = self.step(model, state, *batch)
-            is_rest = len(rows) < batch_size <= len(order)
+            is_rest = len(rows) < batch_size <= len(data)
             if not is_rest or worth_compiling(step, times=epoch):
                 step = self.ready(step)
             with np.errstate(over="ignore", invalid="ignore"):  # told by the loss

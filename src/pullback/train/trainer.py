@@ -38,10 +38,11 @@ class Trainer:
 
     `loss(outputs, targets)` is a function or a name in `nn.LOSSES`; `metric` a name in `METRICS` or
     of scikit-learn's scorers, a function (y_true, y_pred), or None, see `find_metric`. `l2` adds
-    l2/2 times the sum of squared weights (not of biases) to the loss. A step runs as machine code,
-    or with `compiled=False` by NumPy; with `matmul_precision="bfloat16"` its float32 products round
-    their factors to bfloat16, while parameters, sums and gradients stay float32. After `fit`,
-    `model` is the trained one, and `predictor` the one that predicts.
+    l2/2 times the sum of squared weights (not of biases) to the loss. Steps run as machine code, a
+    shorter last one by NumPy while compiling it does not pay, as all do with `compiled=False`; with
+    `matmul_precision="bfloat16"` float32 products of machine code round their factors to bfloat16,
+    while parameters, sums and gradients stay float32. After `fit`, `model` is the trained one, and
+    `predictor` the one that predicts.
     Raises ConfigError for unknown names.
 
     >>> import numpy as np, pullback as pb
