@@ -79,6 +79,16 @@ def test_sums_that_are_wider_than_their_products_stay(dtype):
     assert before == after == [(300, 4, 3)]
 
 
+@pytest.mark.parametrize("more", [lambda p: p, np.tanh])
+def test_products_that_something_else_needs_are_added_up(more):
+    def function(x, y):
+        p = x.swapaxes(1, 2) @ y
+        return np.sum(p, axis=0), more(p)
+
+    before, after = products(function, X, Y)
+    assert before == after
+
+
 def test_what_reads_a_product_of_a_stack_is_joined_with_it():
     x, b = RNG.normal(size=(8, 16, 64)), RNG.normal(size=32)
     run = pb.compile(lambda x, w, b: np.tanh(x @ w + b))

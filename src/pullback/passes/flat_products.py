@@ -33,7 +33,7 @@ def flat_products(graph: Graph) -> Graph:
             new[node] = node
             continue
         inputs = tuple([new[i] for i in node.inputs])
-        found = _rows_of_one(node, inputs) or _sum_of_many(node, inputs, views)
+        found = _rows_of_one(node, inputs) or _sum_of_many(graph, node, inputs, views)
         new[node] = found or Node(node.aval, node.op, inputs, node.params)
         if node.op is OPS["transpose"]:
             views[inputs[0], node.params["axes"]] = new[node]
@@ -53,11 +53,14 @@ def _rows_of_one(node: Node, inputs: tuple[Node, ...]) -> Node | None:
     return make("reshape", make("matmul", _all_rows(x), w), shape=node.shape)
 
 
-def _sum_of_many(node: Node, inputs: tuple[Node, ...], views: Views) -> Node | None:
+def _sum_of_many(graph: Graph, node: Node, inputs: tuple[Node, ...], views: Views) -> Node | None:
     """Return the sum of x.T @ y over stacks x and y, by one product; None for all else."""
     if node.op is not OPS["sum"] or inputs[0].op is not OPS["matmul"]:
         return None
-    if node.dtype != inputs[0].dtype:  # sums of small integers are wider than their products
+    (products,) = node.inputs
+    if node.dtype != products.dtype:  # sums of small integers are wider
+        return None
+    if graph.consumers(products) != (node,) or products in graph.results:  # made in any case
         return None
     turned, y = inputs[0].inputs
     n = y.aval.ndim
