@@ -248,6 +248,6 @@ def test_the_gradient_of_a_polynomial_at_many_points_needs_no_stack_in_the_arena
     c, x = np.ones(101), np.linspace(-1, 1, 10_000)
     compiled = pb.compile(pb.grad(horner, (0, 1)))
     agree(compiled(c, x), pb.grad(horner, (0, 1))(c, x))
-    assert compiled.loops.startswith("in 50 strips of ")
+    assert compiled.loops.startswith("in 25 strips of ")
     (memory,) = [line for line in compiled.report().splitlines() if "temporaries" in line]
     assert int(memory.split()[1].replace(",", "")) < 3 * x.nbytes

@@ -22,13 +22,13 @@ from pullback.native.steps import Block, Loop, Series, Step, Strips
 
 STRIP = 1 << 16
 """Bytes of a strip, of all arrays together."""
-STACKED = 1 << 18
+STACKED = 3 << 17
 """Bytes of a strip with stacks, of which each turn touches only a row."""
-LEAST_ROW = 1 << 8
+LEAST_ROW = 1 << 7
 """Bytes of such a row from which on it takes longer than to begin and end the turn."""
 LEAST = 1 << 19
 """Bytes from which on an array does not stay in the cache from one loop to the next."""
-ROOM = 1 << 18
+ROOM = 3 << 17
 """Bytes of the stack that a strip may take."""
 LINE = 64
 """Bytes of a cache line."""
