@@ -3,9 +3,11 @@
 import re
 
 import numpy as np
+import pytest
 from memory_peak import peak
 
 import pullback as pb
+from pullback.passes.liveness import peak_program_bytes
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(2000, 16))
@@ -38,6 +40,53 @@ def test_a_budget_holds_down_the_memory_of_compiled_gradients_too():
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
     assert planned(plain) > 8e6
     assert planned(small) < 4e6
+
+
+def residual(weights, x):
+    for w in weights:
+        h = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5)
+        x = x + np.maximum(h @ w, 0) @ w.T
+    return np.sum(x * x)
+
+
+def shares(weights, x):
+    for w in weights:
+        z = x @ w
+        e = np.exp(z - z.max(1, keepdims=True))
+        x = e / e.sum(1, keepdims=True) + x
+    return np.sum(np.log(x * x + 2))
+
+
+def waves(weights, x):
+    for w in weights:
+        x = np.sin(x) * np.exp(-x * x * 0.1) + w[0]
+    return np.sum(x)
+
+
+def recurrent(weights, x):
+    h = np.zeros_like(x[:200])
+    for k in range(200):
+        h = np.tanh(h @ weights[0] + x[200 * (k % 10) : 200 * (k % 10) + 200])
+    return np.sum(h * h)
+
+
+@pytest.mark.parametrize("share", [0.7, 0.4])
+@pytest.mark.parametrize("function", [chain, residual, shares, waves, recurrent])
+def test_temporaries_and_results_of_compiled_gradients_stay_within_the_budget(function, share):
+    args = WEIGHTS[:24], X
+    gradient = pb.grad(function)
+    budget = int(share * peak_program_bytes(pb.trace(gradient, *args)))
+    small = pb.compile(pb.grad(function, memory_budget=budget))
+    for a, b in zip(small(*args), gradient(*args), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    results = sum(w.nbytes for w in args[0])
+    assert planned(small) + results <= budget
+
+
+def test_weights_of_what_is_computed_again_are_not_copied():
+    compiled = pb.compile(pb.grad(chain, memory_budget="3MB"))
+    compiled(WEIGHTS, X)
+    assert "] = weights[" not in compiled.loops
 
 
 def test_a_softmax_in_strips_needs_no_array_in_between():

@@ -235,3 +235,9 @@ def test_long_programs_are_written_in_several_functions(threads):
     expected = pb.grad(chain)(x, weights)
     np.testing.assert_allclose(compiled(x, weights), expected, rtol=1e-9, atol=1e-12)
     assert "define void @run0_0(" in compiled.llvm
+
+
+def test_a_sum_of_very_many_arrays_is_made_in_parts():
+    arrays = list(np.random.default_rng(0).normal(size=(100, 30)))
+    compiled = pb.compile(lambda *xs: sum((x @ x) * x for x in xs))
+    np.testing.assert_allclose(compiled(*arrays), sum((x @ x) * x for x in arrays), rtol=1e-9)

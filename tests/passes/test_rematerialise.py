@@ -55,6 +55,19 @@ def test_a_fifth_of_the_memory_of_64_layers_takes_at_most_one_more_forward_part(
     assert products(rewritten) - products(graph) <= LAYERS  # of about 3 LAYERS
 
 
+def test_simplifying_does_not_merge_what_is_computed_twice():
+    def shares(weights, x):
+        for w in weights:
+            e = np.exp(x @ w)
+            x = e / e.sum(1, keepdims=True) + x
+        return np.sum(np.log(x + 2))
+
+    graph = pb.trace(pb.value_and_grad(shares), WEIGHTS[:16], X)
+    for share in (0.7, 0.5, 0.3):
+        rewritten = rematerialise(graph, int(share * peak_program_bytes(graph)))
+        assert peak_live_bytes(pb.simplify(rewritten)) <= peak_live_bytes(rewritten)
+
+
 def test_more_memory_means_less_work():
     graph = pb.trace(pb.value_and_grad(chain), WEIGHTS, X)
     peaks, sizes = [], []

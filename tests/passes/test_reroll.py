@@ -270,6 +270,28 @@ def test_what_is_meant_to_be_computed_again_stays_in_the_loop():
     assert "exp" in str(loop.params["step"].graph)
 
 
+def test_where_values_are_computed_again_loops_stack_no_more_than_is_read():
+    def function(x, mark):
+        h, kept = x, []
+        for k in range(240):
+            h = np.sin(h) * 0.5 + 0.1
+            if k in (79, 159) or 200 < k < 240:
+                kept.append(h)
+        return np.stack([recompute(kept[0], run=1) if mark else kept[0], *kept[1:], h])
+
+    def lengths_and_stacks(mark):
+        graph = traced(lambda x: function(x, mark), np.ones(3))
+        rolled = reroll(graph)
+        np.testing.assert_array_equal(rolled(np.ones(3)), graph(np.ones(3)))
+        return [
+            (loop.params["length"], len(loop.aval) - loop.params["step"].carries)
+            for loop in loops(rolled)
+        ]
+
+    assert lengths_and_stacks(mark=False) == [(239, 1)]
+    assert lengths_and_stacks(mark=True) == [(79, 0), (79, 0), (41, 0), (36, 1)]
+
+
 def test_loops_inside_of_loops_are_rolled_too():
     def nested(x):
         for _ in range(12):

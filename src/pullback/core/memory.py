@@ -17,8 +17,8 @@ Owners = Mapping["Node", frozenset["Node"]]
 
 _ALIGNMENT = 64
 _VIEWS = {"transpose", "broadcast_to", "flip", "item", "recompute", "stop_gradient"}
-_FRESH = {"argmax", "argmin", "argsort", "concatenate", "cumprod", "cumsum", "max", "min", "pad"}
-_FRESH |= {"prod", "roll", "scatter_add", "setitem", "sum", "where"}
+_FRESH = {"argmax", "argmin", "argsort", "chain_product", "concatenate", "cumprod", "cumsum"}
+_FRESH |= {"max", "min", "pad", "prod", "roll", "scatter_add", "setitem", "sum", "where"}
 _COMPUTED = {"cholesky", "correlate", "det", "fft", "ifft", "inv", "irfft", "pinv", "qr", "rfft"}
 _COMPUTED |= {"slogdet", "solve", "svd"}  # fresh too, but with memory for the work itself
 """Operations, besides ufuncs, of which it is known where their results live; others may do both."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pullback.core.op import OPS
 from pullback.native.loops import (
     Buffer,
     Kernel,
@@ -50,14 +51,19 @@ def joined(lowering: Lowering) -> list[Step]:
 def _grouped(units: Sequence[Unit]) -> list[list[Unit]]:
     """Put each unit with the first over the same loops that comes after all it reads.
 
-    It may be the very one that makes what it reads, if both stand at the same place.
+    It may be the very one that makes what it reads, if both stand at the same place. None goes
+    before a mark: what follows it is computed again, so that nothing is kept so long.
     """
     groups: list[list[Unit]] = []
     made: dict[Buffer, tuple[int, Unit]] = {}
     over: dict[tuple[int, ...], list[int]] = {}  # the groups over some loops, in order
     size: list[int] = []  # how many operations a group has
+    floor = 0
     for unit in units:
-        earliest = 0
+        if unit.node.op is OPS["recompute"] and not unit.steps:
+            floor = len(groups)
+            continue
+        earliest = floor
         for step in unit.steps:
             for buffer, load in _reads(step):
                 if buffer in made:

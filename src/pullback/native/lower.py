@@ -7,15 +7,15 @@ one kernel, and values that only it needs stay in registers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from pullback.core.aval import Aval
 from pullback.core.graph import Graph, Node
-from pullback.native import complexes, control, fourier, library, linalg, places, products
+from pullback.core.op import OPS
+from pullback.native import complexes, control, library, places, products
 from pullback.native.fuse import joined
 from pullback.native.kinds import (
     REDUCTIONS,
@@ -24,8 +24,6 @@ from pullback.native.kinds import (
     is_native,
     is_reduction,
     is_short,
-    own_cost,
-    terms,
     working_dtype,
 )
 from pullback.native.loops import (
@@ -47,12 +45,13 @@ from pullback.native.loops import (
 )
 from pullback.native.narrow import SINGLE, is_narrow
 from pullback.native.steps import Python, Step
-
-INLINE_COST = 3
-"""How much arithmetic may be done again, rather than stored and read."""
-
-MOST_DEPTH = 64
-"""How many operations may stand inside each other; a chain that is longer is stored in between."""
+from pullback.native.stored import (
+    MOST_DEPTH,
+    by_library,
+    choose_stored,
+    only_names,
+    shows_as_it_lies,
+)
 
 
 @dataclass(slots=True)
@@ -92,19 +91,15 @@ class Lowering:
     ) -> None:
         self.graph, self.in_bfloat16 = graph, in_bfloat16
         self.given = given or {}
-        self.uses: dict[Node, int] = {}
-        for node in graph.nodes:
-            for i in node.inputs:
-                self.uses[i] = self.uses.get(i, 0) + 1
         self.storage: dict[Node, Buffer] = {}
         self.results: dict[Node, None] = dict.fromkeys(graph.results)
-        self.cost: dict[Node, int] = {}
-        self.stored = self._choose_stored()
+        self.stored = choose_stored(graph)
         self.units: list[Unit] = []
         self.fallbacks: list[Node] = []
         self._known: dict[Any, Parts] = {}
         self.forwarded: dict[Node, Parts] = {}
         self._count = 0
+        self._run = 0
 
     def run(self) -> Lowered:
         """Lower every node that is stored, then join loops."""
@@ -116,12 +111,21 @@ class Lowering:
             if node.is_constant and (node in self.stored or self._constant(node) is None):
                 value = np.ascontiguousarray(node.value)
                 self.storage[node] = Buffer(node.name, value.dtype, value.size, "constant", value)
-            elif node.op is not None and node in self.stored and not _only_names(node):
+            elif node.op is OPS["recompute"]:
+                self._begin_run(node)
+            elif node.op is not None and node in self.stored and not only_names(node):
                 self._lower(node)
         results: list[Buffer] = []
         for node in self.graph.results:
             results.append(self._returned(node, results))
         return Lowered(joined(self), arguments, results, self.fallbacks)
+
+    def _begin_run(self, mark: Node) -> None:
+        """Let what is computed again from here on stand here, not where it was computed before."""
+        run = mark.params["run"]
+        if run != self._run:
+            self._run = run
+            self.units.append(Unit(mark, ()))
 
     def _returned(self, node: Node, before: list[Buffer]) -> Buffer:
         """Return a buffer of its own for a result: a copy of an argument, or of another result."""
@@ -133,53 +137,6 @@ class Lowering:
         body = stores(copy, linear(place, node.shape), self.parts(node, place))
         self.units.append(Unit(node, node.shape, [Kernel(node.shape, body)]))
         return copy
-
-    # what is stored
-
-    def _choose_stored(self) -> set[Node]:
-        """Choose the nodes that get memory, from the results to the arguments' readers."""
-        stored = set(self.results)
-        depth: dict[Node, int] = {}
-        for node in self.graph.nodes:
-            if node.op is None or _only_names(node):
-                self.cost[node] = depth[node] = 0
-                continue
-            if not is_expression(node):
-                stored.add(node)
-                stored.update(map(_reshaped, self._sources(node, stored)))
-            elif places.needs_memory(node):
-                stored.add(_reshaped(node.inputs[0]))
-            inside = [i for i in node.inputs if i not in stored]
-            depth[node] = 1 + max((depth[i] for i in inside), default=0)
-            if depth[node] > MOST_DEPTH:
-                stored.add(node)
-            self.cost[node] = terms(node) * sum(self.cost[i] for i in inside) + own_cost(node)
-            repeated = self.uses.get(node, 0) > 1 or self._is_stretched(node)
-            if repeated and self.cost[node] > INLINE_COST:
-                stored.add(_reshaped(node))
-                self.cost[node] = depth[node] = 0
-        return stored
-
-    def _sources(self, node: Node, stored: Collection[Node]) -> Iterable[Node]:
-        """Return the inputs that must lie in memory for `node`, no expression, to be computed."""
-        assert node.op is not None
-        if node.op.name in REDUCTIONS and is_reduction(node):
-            return ()
-        if is_native(node) and products.is_native(node):
-            return products.sources(node)
-        if node.op.name == "scan":
-            return control.sources(node, stored)
-        return () if _by_library(node) else node.inputs
-
-    def _is_stretched(self, node: Node) -> bool:
-        """Whether some reader needs each element of `node` many times."""
-        if isinstance(node.aval, tuple):
-            return False
-        for reader in self.graph.consumers(node):
-            aval = reader.aval
-            if isinstance(aval, Aval) and aval.size > node.aval.size and is_expression(reader):
-                return True
-        return False
 
     # expressions
 
@@ -278,7 +235,7 @@ class Lowering:
     def memory(self, node: Node) -> Buffer | None:
         """Return the buffer that holds `node` as it lies in memory, if there is one."""
         while node not in self.storage:
-            if node.op is None or node.op.name != "reshape":
+            if not shows_as_it_lies(node):
                 return None
             node = node.inputs[0]
         return self.storage[node]
@@ -308,7 +265,7 @@ class Lowering:
             parts = self._known.pop((node, place), None) or self._parts(node, place)
             body = stores(self.make_room(node), linear(place, node.shape), parts)
             unit.steps = [Kernel(node.shape, body)]
-        elif (lower_by := _by_library(node)) is not None:
+        elif (lower_by := by_library(node)) is not None:
             lower_by(self, node, unit)
         else:
             self._fall_back(node, unit)
@@ -379,22 +336,3 @@ class Lowering:
         else:
             self.storage[node] = outs[0]
         unit.steps = [Python(node, outs, tuple(inputs))]
-
-
-def _reshaped(node: Node) -> Node:
-    """Return what `node` is a reshape of: it lies in memory likewise, and its loops are those of
-    what it is made from."""
-    while node.op is not None and node.op.name == "reshape":
-        node = node.inputs[0]
-    return node
-
-
-def _only_names(node: Node) -> bool:
-    """Whether nothing is computed: `node` names one of several values, or the rows of an array."""
-    assert node.op is not None
-    return node.op.name == "unstack" or (node.op.name == "item" and not places.is_row(node))
-
-
-def _by_library(node: Node) -> Callable[[Any, Node, Any], None] | None:
-    """Return what lowers `node` to calls of a library's loops, if there are any for it."""
-    return linalg.lowering_of(node) or fourier.lowering_of(node) or library.lowering_of(node)

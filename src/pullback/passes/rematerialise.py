@@ -147,14 +147,17 @@ class _Rewrite:
             marked: dict[Node, Node] = {}
             self.runs += 1
 
-            def marking(node: Node) -> Node:
-                """Return a kept value such that what is made of it is not merged with the old."""
-                if node not in marked:
-                    marked[node] = Node(node.aval, recompute, (node,), {"run": self.runs})
-                return marked[node]
+            def taken(node: Node) -> Node:
+                """Return a value, marked if it was kept: what is made of it is no old value."""
+                if node in made and node not in self.kept:
+                    return made[node]
+                value = self._outside(node, stretch)
+                if value not in marked:
+                    marked[value] = Node(value.aval, recompute, (value,), {"run": self.runs})
+                return marked[value]
 
             for node in self.forward.nodes[stretch.start : stretch.end]:
-                inputs = [made.get(i) or marking(self._outside(i, stretch)) for i in node.inputs]
+                inputs = [taken(i) for i in node.inputs]
                 made[node] = self.once[node] if node in self.kept else _copy(node, inputs)
             stretch.values = made
         return stretch.values

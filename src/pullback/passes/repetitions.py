@@ -11,7 +11,8 @@ identification of repeated patterns in strings, trees and arrays, 1972).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,6 +47,13 @@ class Run(NamedTuple):
     def is_worth_it(self) -> bool:
         """Whether a loop would make the graph much shorter."""
         return self.times >= FEWEST and self.saved >= LEAST_SAVED
+
+    def without(self, places: Iterable[int]) -> list[Run]:
+        """Return what is left between the repetitions that have some of `places`."""
+        hit = {(at - self.start) // self.period for at in places if self.start <= at < self.end}
+        bounds = pairwise([-1, *sorted(hit), self.times])
+        parts = [(a + 1, b) for a, b in bounds if b > a + 1]
+        return [Run(self.start + a * self.period, self.period, b - a) for a, b in parts]
 
     @property
     def saved(self) -> int:

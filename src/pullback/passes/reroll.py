@@ -15,6 +15,7 @@ import numpy as np
 
 from pullback.core.aval import aval_of
 from pullback.core.graph import Graph, Node
+from pullback.core.op import OPS
 from pullback.core.step import Step
 from pullback.passes.body import Body
 from pullback.passes.repetitions import FEWEST, Line
@@ -38,17 +39,34 @@ def reroll(graph: Graph) -> Graph:
       c = item(b, index=0)                                  # f64[3]
       return c
     """
+    return _rerolled(graph, frozenset())
+
+
+def _rerolled(graph: Graph, apart: frozenset[int]) -> Graph:
+    """Return the graph with loops, of which the repetitions at the places `apart` are no part."""
     line = Line(graph)
     rolling = _Rolling(graph, line)
-    for run in line.repetitions():
-        loop = planned(line, run, rolling.owner)
-        if loop is not None:
-            rolling.add(loop)
-    return rolling.graph() if rolling.loops else graph
+    for whole in line.repetitions():
+        for run in whole.without(apart):
+            loop = planned(line, run, rolling.owner) if run.is_worth_it() else None
+            if loop is not None:
+                rolling.add(loop)
+    if not rolling.loops:
+        return graph
+    rolling.mark()
+    wasteful = [loop for loop in rolling.loops.values() if loop.is_wasteful]
+    if wasteful and is_sparing(graph):
+        return _rerolled(graph, apart.union(*[loop.rows_apart() for loop in wasteful]))
+    return rolling.graph()
+
+
+def is_sparing(graph: Graph) -> bool:
+    """Whether the graph computes values again, so as not to keep them."""
+    return any(node.op is OPS["recompute"] for node in graph.nodes)
 
 
 class _Rolling:
-    """Makes the new graph."""
+    """Makes the new graph, once all loops are added and what is needed of them is marked."""
 
     def __init__(self, graph: Graph, line: Line) -> None:
         self.old, self.line = graph, line
@@ -75,7 +93,6 @@ class _Rolling:
 
     def graph(self) -> Graph:
         """Return the graph with the loops."""
-        self._mark()
         for node in self.old.arguments:
             self._new[node] = Node(node.aval, name=node.name)
         for place in self._stops():
@@ -101,9 +118,10 @@ class _Rolling:
             end = loop.run.end
         return [*found, *range(end, len(self.line.nodes))]
 
-    # what is needed, from the results back
+    # what is needed
 
-    def _mark(self) -> None:
+    def mark(self) -> None:
+        """Find what is needed, from the results back."""
         for node in self.old.results:
             self._need(node)
         for place in reversed(self._stops()):
@@ -135,19 +153,20 @@ class _Rolling:
             return
         loop.is_needed = True
         if loop.state_after(repetition, slot) is None:
-            loop.stacked[slot] = None
+            loop.stack(slot, [repetition])
 
     def _need_all(self, nodes: Sequence[Node]) -> None:
         if nodes[0].is_constant or nodes[0] is nodes[-1]:
             self._need(nodes[0])
             return
-        first = seen_through(nodes[0], self.owner)
-        home = self.owner(first)
-        if home is not None and home[2] not in home[0].picks:
-            home[0].is_needed = True
-            home[0].stacked[home[2]] = None
-        else:
+        first, second = (seen_through(node, self.owner) for node in nodes[:2])
+        home, after = self.owner(first), self.owner(second)
+        if home is None or after is None or home[2] in home[0].picks:
             self._need(first.inputs[0])
+            return
+        loop, start, slot = home
+        step = after[1] - start
+        loop.stack(slot, range(start, start + step * len(nodes), step))
 
     def _rows(self, node: Node) -> list[Sequence[Node]]:
         """Return the inputs of a node outside of loops, those in groups that can be one array."""

@@ -6,7 +6,7 @@ same for all repetitions; or one of a series that will be an array with a row fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ import numpy as np
 
 from pullback.core.aval import Aval, result_type
 from pullback.core.graph import Node
+from pullback.core.memory import nbytes
 from pullback.core.op import OPS
 from pullback.passes.repetitions import Line, Run, fingerprint, moves, numbers
 from pullback.passes.rows import progression
@@ -54,7 +55,7 @@ class Loop:
 
     `picks` are the slots of rows of what all repetitions share, `steady` those of what they compute
     of such things only, so that the first one's value is that of all. `stacked` has the slots of
-    which all values are needed afterwards.
+    which values are needed afterwards, and the repetitions of these values.
     """
 
     run: Run
@@ -65,12 +66,30 @@ class Loop:
     steady: set[int] = field(default_factory=set)
     reverse: bool = False
     is_needed: bool = False
-    stacked: dict[int, None] = field(default_factory=dict)
+    stacked: dict[int, set[int]] = field(default_factory=dict)
 
     @property
     def states(self) -> list[tuple[int, int]]:
         """The carries: of each slot the last value, the one before, ..."""
         return [(slot, back) for slot, most in self.carries.items() for back in range(1, most + 1)]
+
+    @property
+    def is_wasteful(self) -> bool:
+        """Whether it stacks much that is not read."""
+        sizes = {slot: nbytes(self.first(slot)) for slot in self.stacked}
+        read = sum(len(rows) * sizes[slot] for slot, rows in self.stacked.items())
+        return self.run.times * sum(sizes.values()) > 1.1 * read
+
+    def rows_apart(self) -> set[int]:
+        """Return the places of the repetitions where what is needed of them begins or ends."""
+        several = (rows for rows in self.stacked.values() if len(rows) < self.run.times)
+        ends = {r for rows in several for r in rows if not {r - 1, r + 1} <= rows}
+        return {self.run.start + r * self.run.period for r in ends}
+
+    def stack(self, slot: int, repetitions: Iterable[int]) -> None:
+        """Note that values of a slot are needed afterwards."""
+        self.is_needed = True
+        self.stacked.setdefault(slot, set()).update(repetitions)
 
     def slot_nodes(self, slot: int) -> Sequence[Node]:
         """Return the nodes of a slot, one for each repetition."""
