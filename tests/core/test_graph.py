@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
+from pullback.core.graph import Graph, Node
 
 
 def neuron(w, x):
@@ -68,6 +69,15 @@ def test_nodes_that_the_result_does_not_need_are_left_out():
 
     graph = pb.trace(f, 1.0)
     assert [n.op.name for n in graph.nodes if n.op] == ["add"]
+
+
+def test_nodes_stand_in_the_order_that_is_given():
+    graph = pb.trace(lambda x: np.sin(x) + np.cos(x), pb.Aval((), "f8"))
+    x, sine, cosine, total = graph.nodes
+    given = [cosine, sine, Node(x.aval, sine.op, (x,)), total]
+    again = Graph(graph.arguments, graph.results, graph.in_tree, graph.out_tree, nodes=given)
+    assert again.nodes == (x, cosine, sine, total)
+    assert again(0.5) == graph(0.5)
 
 
 def test_dot_holds_every_node_and_edge(graph):

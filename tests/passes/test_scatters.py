@@ -89,3 +89,9 @@ def test_gradients_of_rows_taken_in_a_loop_are_one_array():
     x = RNG.normal(size=(80, 3))
     np.testing.assert_allclose(compiled(x), pb.grad(function)(x), rtol=1e-13, atol=1e-14)
     assert len(compiled.graph.nodes) < 40
+
+
+def test_few_parts_may_wait_and_what_depends_on_none_stays_what_it_is():
+    graph = simplify(pb.trace(pb.grad(lambda x: np.sin(x[0]) * np.cos(x[1])), np.ones(2)))
+    assert join_parts(graph, fewest=3) is graph
+    assert len(set(join_parts(graph).nodes) & set(graph.nodes)) > 5
