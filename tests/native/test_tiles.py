@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pullback as pb
+from pullback.native import blocks, team, tiles
 from pullback.native.engine import Compilation, Loaded
 from pullback.native.program import NativeProgram, _Frame
 from pullback.native.steps import Tiles
@@ -185,3 +186,37 @@ def test_long_sums_are_cut_so_that_digits_stay(k, pieces):
     run = pb.compile(lambda a, b: a.T @ b)
     np.testing.assert_allclose(run(a, b), a.astype(float).T @ b, rtol=1e-5)
     assert run.loops.count(" over ") == pieces  # the longest one is a library's
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_reads_a_cut_sum_sees_it_whole_and_may_take_the_place_of_a_factor(
+    threads, monkeypatch
+):
+    monkeypatch.setattr(blocks, "LONGEST_CHAIN", 4)
+    monkeypatch.setattr(team, "SHARED_EFFORT", 0)
+    rng = np.random.default_rng(0)
+    a, b, w = rng.normal(size=(17, 17)), rng.normal(size=(17, 5)), rng.normal(size=(17, 5))
+
+    def f(a, b, w):
+        p = a @ b
+        return w - np.tanh(p), p, p.sum(axis=0), np.max(p, axis=1)
+
+    run = pb.compile(f, threads=threads, donate_argnums=(1, 2))
+    for found, wanted in zip(run(a, b.copy(), w.copy()), f(a, b, w), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
+    assert run.loops.count(" over ") == 5
+
+
+@pytest.mark.parametrize("largest", [0, 10_000])
+@pytest.mark.parametrize("m", [1, 2, 5, 8, 23])
+@pytest.mark.parametrize("n", [1, 3, 17, 25])
+def test_rows_come_in_any_order_written_out_or_in_a_loop(largest, m, n, monkeypatch):
+    monkeypatch.setattr(tiles, "LARGEST_UNROLLED", largest)
+    a, b = operands(m, 6, n, "NN", "f8")
+
+    def f(a, b):
+        y = np.tanh(a @ b)
+        return y, y.sum(axis=0), np.max(y, axis=1)
+
+    for found, wanted in zip(pb.compile(f)(a, b), f(a, b), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-12, atol=1e-12)
