@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pullback as pb
-from pullback.native import strips
+from pullback.native import overlap, strips
 
-SMALL = {"LEAST": 0, "STRIP": 2048, "STACKED": 2048, "LEAST_ROW": 8}
+SMALL = {"LEAST": 0, "STRIP": 2048, "SHORT": 0, "STACKED": 2048, "LEAST_ROW": 8}
 """Strips of two kilobytes, of arrays of any size."""
 
 
@@ -42,6 +42,11 @@ def layer_norm(x):
     return centred / np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + 1e-5)
 
 
+def log_sum_exp(x):
+    largest = x.max(axis=1)
+    return np.log(np.exp(x - largest[:, None]).sum(axis=1)) + largest
+
+
 def slope(x):
     return pb.grad(lambda x: np.sum(softmax(x) * np.sin(x)))(x)
 
@@ -67,7 +72,9 @@ def of_all(x):
     return softmax(x - x.max()) * x.sum()
 
 
-FUNCTIONS = (softmax, layer_norm, slope, twice, ragged, from_the_last, added_up, of_all)
+FUNCTIONS = (
+    softmax, layer_norm, log_sum_exp, slope, twice, ragged, from_the_last, added_up, of_all,
+)  # fmt: skip
 
 
 @settings(max_examples=40, deadline=None)
@@ -77,18 +84,40 @@ FUNCTIONS = (softmax, layer_norm, slope, twice, ragged, from_the_last, added_up,
     columns=st.integers(2, 40),
     threads=st.integers(1, 2),
     dtype=st.sampled_from([np.float32, np.float64]),
+    short=st.sampled_from([0, 1024]),
 )
-def test_strips_compute_what_whole_arrays_do(function, rows, columns, threads, dtype):
+def test_strips_compute_what_whole_arrays_do(function, rows, columns, threads, dtype, short):
     x = np.random.default_rng(rows).normal(size=(rows, columns)).astype(dtype)
-    agree(found_in_strips(function, x, threads=threads), function(x), dtype)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(overlap, "FILLS", 1)
+        patch.setitem(SMALL, "SHORT", short)
+        found = found_in_strips(function, x, threads=threads)
+    agree(found, function(x), dtype)
 
 
 def test_a_softmax_of_many_rows_goes_in_strips():
-    x = np.random.default_rng(0).random((640, 500), np.float32)
+    x = np.random.default_rng(0).random((160, 2000), np.float32)
     compiled = pb.compile(softmax)
     np.testing.assert_allclose(compiled(x), softmax(x), rtol=1e-5)
-    assert compiled.loops.startswith("in 64 strips of x, ")
+    assert compiled.loops.startswith("in 80 strips of x, ")
     assert "around strips" in compiled.report()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("donate", [(), 0])
+@pytest.mark.parametrize("function", [softmax, layer_norm, log_sum_exp])
+def test_the_first_loop_of_short_rows_goes_a_strip_ahead(function, donate, threads):
+    x = np.random.default_rng(0).normal(size=(642, 500)).astype(np.float32)
+    compiled = pb.compile(function, threads=threads, donate_argnums=donate)
+    np.testing.assert_allclose(compiled(x.copy()), function(x), rtol=1e-4, atol=1e-6)
+    assert "' is of the one before" in compiled.loops
+
+
+def test_nan_in_a_strip_stays_in_its_row():
+    x = np.random.default_rng(0).normal(size=(640, 500)).astype(np.float32)
+    x[5, 7] = np.nan
+    found = pb.compile(softmax)(x)
+    np.testing.assert_array_equal(np.isnan(found).any(axis=1), np.arange(640) == 5)
 
 
 def test_threads_share_the_strips():

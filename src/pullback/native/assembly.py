@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pullback.native import blas, team
+from pullback.native import blas, strip_places, team
 from pullback.native.code import Code, Module
 from pullback.native.contraction_writer import ContractionWriter
 from pullback.native.emit import COUNT, has_gathers, operands
@@ -93,7 +93,7 @@ class Assembly:
             offset = code.let(f"mul i64 %number, {ERROR_STRIDE}")
             base = pointers.slot(ERROR)
             pointers.known[ERROR] = code.let(f"getelementptr i8, ptr {base}, i64 {offset}")
-        rooms = [s.body.plan.size for s, _ in with_turns(steps) if isinstance(s, Strips)]
+        rooms = [s.room for s, _ in with_turns(steps) if isinstance(s, Strips)]
         self._room = code.room(BYTES, max(rooms)) if rooms else ""
         self._steps(steps, pointers)
         code.finish()
@@ -235,18 +235,15 @@ class Assembly:
         for buffer in step.buffers():
             pointers.of(buffer)
 
-        def turn(at: str) -> None:
-            ins, outs = (_parts(pointers, group, at) for group in (step.xs, step.ys))
-            self._block(body, pointers, self._room, ins, outs)
-
         shared = self.threads > 1 and effort(step) >= team.SHARED_EFFORT
         if shared:
             self._meet(code)
         with nullcontext() if shared else self._alone(code):
             first, last = self._share(code, step.count) if shared else ("0", str(step.count))
             threads, self.threads = self.threads, 1
-            with code.span(first, last) as at:
-                turn(at)
+            with code.span(first, strip_places.end(step, code, first, last)) as at:
+                bound = strip_places.addresses(step, pointers, self._room, (first, at, last))
+                self._steps(body.steps, pointers.inside(body.plan, self._room, bound))
             self.threads = threads
         if shared:
             self._meet(code, always=True)

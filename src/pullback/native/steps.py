@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pullback.native.loops import Affine, Buffer, Kernel, Product, Statement, Store, texts
-from pullback.native.memory import Plan
+from pullback.native.memory import ALIGNMENT, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,13 +319,29 @@ class Choice:
 class Strips:
     """Runs `body` for `count` strips of arrays, which do not need each other.
 
-    The arguments of the body are the strips of `xs`, its results those of `ys`.
+    The arguments of the body are the strips of `xs`, its results those of `ys`. What is `late`
+    belongs to the strip before the one of this turn; then there are two rooms for temporaries.
     """
 
     body: Block
     count: int
     xs: tuple[Series, ...]
     ys: tuple[Series, ...]
+    late: frozenset[Buffer] = frozenset()
+
+    @property
+    def spare(self) -> dict[Buffer, int]:
+        """Where in the room results lie of a strip that there is not, if there is such a turn."""
+        at, found = 2 * self.body.plan.size, {}
+        for buffer in self.body.results if self.late else ():
+            found[buffer] = at
+            at += -(-buffer.nbytes // ALIGNMENT) * ALIGNMENT
+        return found
+
+    @property
+    def room(self) -> int:
+        """Bytes of the room for temporaries, and what is spare."""
+        return max((at + b.nbytes for b, at in self.spare.items()), default=self.body.plan.size)
 
     def buffers(self) -> list[Buffer]:
         """Return the buffers that are read or written."""
@@ -338,8 +354,9 @@ class Strips:
         return [y.buffer for y in self.ys]
 
     def __str__(self) -> str:
-        names = ", ".join(map(str, (*self.xs, *self.ys)))
-        return f"in {self.count} strips of {names}:\n{_inside(self.body)}"
+        names = ", ".join(dict.fromkeys(map(str, (*self.xs, *self.ys))))
+        late = ", ' is of the one before" if self.late else ""
+        return f"in {self.count} strips of {names}{late}:\n{_inside(self.body)}"
 
 
 def _inside(block: Block) -> str:

@@ -16,12 +16,15 @@ from dataclasses import replace
 from pullback.native import memory
 from pullback.native.cuts import Cut
 from pullback.native.loops import Affine, Buffer, Combine, Kernel, Load, Reduce, affine
+from pullback.native.overlap import overlapping
 from pullback.native.parts import in_parts
 from pullback.native.simplify_loops import rebuilt, tidy
 from pullback.native.steps import Block, Loop, Series, Step, Strips
 
 STRIP = 1 << 16
 """Bytes of a strip, of all arrays together."""
+SHORT = 5 << 12
+"""Bytes of one of two strips that are gone over together."""
 STACKED = 3 << 17
 """Bytes of a strip with stacks, of which each turn touches only a row."""
 LEAST_ROW = 1 << 7
@@ -77,22 +80,32 @@ def _strips(run: Sequence[Step], uses: Counter[Buffer], kept: Collection[Buffer]
     cut = Cut()
     if not all(map(cut.takes, run)) or not _goes_again(run, cut):
         return []
-    count = _count(cut)
-    if count < 2:
-        return []
     here = Counter(buffer for step in run for buffer in set(step.buffers()))
     own = {
         b for b in cut.written - cut.totals.keys()
         if b.kind == "arena" and b not in kept and uses[b] == here[b]
     }  # fmt: skip
-    strip = _Strip(cut, count, cut.stacks & own)
+    ahead = overlapping(_cut(run, cut, own, _short(cut))[0]) if _short(cut) else None
+    if ahead is not None and ahead.room <= ROOM:
+        return [ahead]
+    if _count(cut) < 2:
+        return []
+    step, sums = _cut(run, cut, own, _count(cut))
+    if step.room > ROOM:
+        return []
+    return [step, *[_together(b, sums[b], cut.totals[b]) for b in sums]]
+
+
+def _cut(
+    run: Sequence[Step], cut: Cut, own: Collection[Buffer], count: int
+) -> tuple[Strips, dict[Buffer, Buffer]]:
+    """Return a step that does all of `run` in strips, and what each strip adds to each total."""
+    strip = _Strip(cut, count, cut.stacks.intersection(own))
     body = [strip.step(step) for step in run]
     room = {strip.part(b) for b in own}.union(s.scratch for s in body if isinstance(s, Loop))
     plan = memory.plan(body, {b for step in body for b in step.buffers()} - room)
-    if plan.size > ROOM:
-        return []
     xs = [b for b in cut.arrays if cut.spans[b] and b not in cut.written]
-    ys = [b for b in cut.arrays if b in cut.written - own]
+    ys = [b for b in cut.arrays if b in cut.written and b not in own]
     sums = {
         b: Buffer(f"{b}.parts", b.dtype, b.size * count, "arena") for b in ys if b in cut.totals
     }
@@ -101,8 +114,7 @@ def _strips(run: Sequence[Step], uses: Counter[Buffer], kept: Collection[Buffer]
         for group in (xs, ys)
     )
     block = Block(tuple(body), plan, tuple(map(strip.part, xs)), tuple(map(strip.part, ys)))
-    return [Strips(block, count, whole_xs, whole_ys),
-            *[_together(b, sums[b], cut.totals[b]) for b in sums]]  # fmt: skip
+    return Strips(block, count, whole_xs, whole_ys), sums
 
 
 def _together(total: Buffer, parts: Buffer, combine: Combine) -> Kernel:
@@ -124,6 +136,14 @@ def _count(cut: Cut) -> int:
         counts = [n for n in counts if row >= LEAST_ROW * n]
         counts = [n for n in counts if row % (LINE * n) == 0] or counts
     return next((n for n in counts if total <= most * n), max(counts, default=0))
+
+
+def _short(cut: Cut) -> int:
+    """Return the number of strips of which two are in the first cache; 0 if rows are too long."""
+    total = sum(map(cut.nbytes, cut.arrays))
+    if cut.stacks or cut.totals:
+        return 0
+    return next((n for n in _divisors(cut.turns) if total <= SHORT * n), 0)
 
 
 def _divisors(number: int) -> list[int]:
