@@ -79,3 +79,15 @@ def test_outputs_that_are_not_one_for_each_row_are_refused(how, shapes):
     model = Reshaped(np.ones(3, np.float32), how)
     with pytest.raises(ShapeError, match=rf"for each of 33 rows of inputs, got shape {shapes}; "):
         Forward(lambda graph: graph)(model, X[:33])
+
+
+class Inverse(pb.nn.Module):
+    scale: Any
+
+    def __call__(self, x):
+        return self.scale / x
+
+
+def test_numbers_that_are_not_finite_come_without_a_warning():
+    found = Forward(lambda graph: graph)(Inverse(np.ones(1)), np.zeros((4, 1)))
+    assert (found == np.inf).all()

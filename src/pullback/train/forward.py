@@ -39,7 +39,8 @@ class Forward:
         graph = self._graph(model, inputs[parts[0][0]])
         if worth_compiling(graph, times * len(parts)):
             graph = self.ready(graph)
-        return np.concatenate([graph(model, inputs[rows])[known:] for rows, known in parts])
+        with np.errstate(all="ignore"):  # machine code does not warn either
+            return np.concatenate([graph(model, inputs[rows])[known:] for rows, known in parts])
 
     def _graph(self, model: Any, x: Any) -> Graph:
         key = x.shape, x.dtype

@@ -77,7 +77,7 @@ class Steps:
             is_rest = len(rows) < batch_size <= len(data)
             if not is_rest or worth_compiling(step, times=epoch):
                 step = self.ready(step)
-            with np.errstate(over="ignore", invalid="ignore"):  # told by the loss
+            with np.errstate(all="ignore"):  # told by the loss
                 model, state, loss = step(model, state, *batch)
             yield Stretch(model, state, len(rows), [float(loss)])
             if not np.isfinite(loss):
