@@ -10,6 +10,7 @@ from pullback.native.inplace import Pairs, reused
 from pullback.native.join import join_products
 from pullback.native.loops import Buffer, Kernel
 from pullback.native.simplify_loops import tidy
+from pullback.native.squares import in_squares
 from pullback.native.steps import Block, Step
 from pullback.native.strips import in_strips
 from pullback.native.unroll import unrolled
@@ -34,4 +35,5 @@ def prepare(
     placed = tuple(same.get(b, b) for b in results)
     if not repeated:
         found = in_strips(found, {*given, *arguments, *placed})
+    found = [in_squares(s) if isinstance(s, Kernel) else s for s in found]
     return Block(tuple(found), memory.plan(found, given), tuple(arguments), placed)
