@@ -14,6 +14,7 @@ RNG = np.random.default_rng(0)
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr(squares, "LARGE", 64)
+    monkeypatch.setattr(squares, "MANY_LINES", 8)
 
 
 def sizes(run):
@@ -50,6 +51,12 @@ def test_transposes_are_written_in_squares(shape, turns, dtype):
 def test_lines_that_share_places_in_the_cache_come_in_narrow_squares():
     x = RNG.normal(size=(64, 256)).astype(np.float32)
     assert sizes(compiled(lambda x: x.T * 2, x)) == [4, 4, 64, 16]
+
+
+def test_lines_that_stay_in_the_cache_are_left_alone(monkeypatch):
+    monkeypatch.setattr(squares, "MANY_LINES", 65)
+    x = RNG.normal(size=(64, 80))
+    assert sizes(compiled(lambda x: x.T * 2, x)) == [80, 64]
 
 
 def test_what_lies_along_is_read_beside_it():

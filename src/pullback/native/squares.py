@@ -14,23 +14,25 @@ from pullback.native.simplify_loops import rebuilt
 EDGE, NARROW_EDGE, LEAST_EDGE = 64, 16, 8
 """Turns that an edge of a square has at most, and at least."""
 
-PERIOD = 1024
-"""Lines so many bytes apart, or a multiple, share few places of the first cache: in squares of
-`EDGE` they would drive each other out."""
+PERIOD, LARGE = 1024, 1 << 14
+"""Lines so many bytes apart, or a multiple, share few places of the first cache, and drive each
+other out: of arrays of so many elements before the next row comes, and in wide squares too."""
 
-LARGE = 1 << 14
-"""Elements from which on an array is large enough for its lines to be gone."""
+MANY_LINES = 1 << 14
+"""More lines do not stay in the second cache until the next row comes, wherever they lie."""
 
 
 def in_squares(kernel: Kernel) -> Kernel:
-    """Return the kernel with its last two loops in squares, if some of its arrays lie across."""
-    crossing = _across(kernel)
-    if not crossing or math.prod(kernel.sizes[-2:]) < LARGE:
-        return kernel
+    """Return the kernel with its last two loops in squares, if lines would be gone otherwise."""
     row, last = len(kernel.sizes) - 2, len(kernel.sizes) - 1
-    shares = any(x.offset.step(last) * x.dtype.itemsize % PERIOD == 0 for x in crossing)
+    crossing = _across(kernel)
+    if not crossing or math.prod(kernel.sizes[row:]) < LARGE:
+        return kernel
+    crowded = any(x.offset.step(last) * x.dtype.itemsize % PERIOD == 0 for x in crossing)
+    if not crowded and kernel.sizes[last] < MANY_LINES:
+        return kernel
     down = _edge(kernel.sizes[row], EDGE)
-    along = _edge(kernel.sizes[last], NARROW_EDGE if shares else EDGE)
+    along = _edge(kernel.sizes[last], NARROW_EDGE if crowded else EDGE)
     if min(down, along) < LEAST_EDGE:
         return kernel
 
