@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ import numpy as np
 from pullback.core import pytree
 from pullback.core.aval import Aval, DType, Shape, aval_of
 from pullback.core.buffer import unwrap
+from pullback.core.collector import uncollected
 from pullback.core.errors import TracerError
 from pullback.core.graph import Graph, Node
 from pullback.core.op import Op
@@ -102,21 +101,6 @@ class GraphTrace(Trace):
             self.nodes += items
             return tuple([GraphTracer(self, picked) for picked in items])
         return GraphTracer(self, node)
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Pause the garbage collector, which would look again and again at all nodes of a graph.
-
-    It finds nothing there, and takes two thirds of the time where they are very many.
-    """
-    running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if running:
-            gc.enable()
 
 
 def trace(function: Callable[..., Any], *args: Any) -> Graph:

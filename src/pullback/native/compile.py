@@ -12,10 +12,11 @@ import numpy as np
 
 from pullback.core import pytree
 from pullback.core.aval import Aval, aval_of, is_bfloat16
+from pullback.core.collector import uncollected
 from pullback.core.errors import ConfigError, DTypeError
 from pullback.core.graph import Graph
 from pullback.core.tracer import Tracer
-from pullback.core.tracing import argument_names, trace, uncollected
+from pullback.core.tracing import argument_names, trace
 from pullback.native.threads import checked
 from pullback.passes import optimise
 
