@@ -1,6 +1,8 @@
 """Memory of compiled functions: what the report says is what a call takes, and budgets count."""
 
+import gc
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,3 +99,22 @@ def test_a_softmax_in_strips_needs_no_array_in_between():
     compiled = pb.compile(softmax)
     compiled(np.ones((640, 500), np.float32))
     assert "memory      0 bytes of temporaries" in compiled.report()
+
+
+RESIDENT = Path("/proc/self/statm")
+
+
+@pytest.mark.skipif(not RESIDENT.exists(), reason="this system does not tell what is resident")
+def test_nothing_is_left_of_programs_that_are_gone(monkeypatch):
+    monkeypatch.setenv("PULLBACK_CACHE", "off")
+    x = RNG.normal(size=(20, 20))
+
+    def compile_some(start):
+        for k in range(start, start + 25):
+            pb.compile(lambda x, k=k: np.tanh(x @ x + k))(x)
+        gc.collect()
+        return int(RESIDENT.read_text().split()[1]) * 4096
+
+    compile_some(0)
+    before = compile_some(100)
+    assert compile_some(200) - before < 2_000_000  # 5 MB where passes are not freed

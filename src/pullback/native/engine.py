@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import llvmlite.binding as llvm
+from llvmlite.binding.newpassmanagers import NewPassManager
 
 from pullback.core.errors import ConfigError
 
@@ -109,7 +110,9 @@ class Compilation:
             options.slp_vectorization = False
             options.loop_unrolling = False  # short loops would be unrolled before they are vectors
             builder = llvm.create_pass_builder(self._machine, options)
-            builder.getModulePassManager().run(self._module, builder)
+            manager = builder.getModulePassManager()
+            manager.run(self._module, builder)
+            _free(manager)
 
     def object_file(self) -> bytes:
         """Return the machine code as an object file."""
@@ -123,6 +126,12 @@ class Compilation:
     def assembly(self) -> str:
         """Return the processor's instructions as text."""
         return str(self._machine.emit_assembly(self._module))
+
+
+def _free(manager: Any) -> None:
+    """Free a manager of passes with what it knows of a module, which llvmlite 0.50 never does."""
+    if type(manager)._dispose is llvm.ffi.ObjectRef._dispose:  # which is empty
+        NewPassManager._dispose(manager)
 
 
 class Loaded:
