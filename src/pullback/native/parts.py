@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 
+from pullback.native.divisors import largest_divisor
 from pullback.native.loops import Affine, Buffer, Kernel, Load, Reduce, Statement, affine
 from pullback.native.simplify_loops import rebuilt
 from pullback.native.steps import Step
@@ -30,7 +31,7 @@ def _parts(kernel: Kernel) -> int:
         return 1
     if not all(_is_total(s) or s.offset.step(0) for s in kernel.body):
         return 1
-    return max(p for p in range(1, MOST_PARTS + 1) if kernel.sizes[0] % p == 0)
+    return largest_divisor(kernel.sizes[0], MOST_PARTS)
 
 
 def _is_total(s: Statement) -> bool:

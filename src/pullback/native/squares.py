@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from pullback.native.divisors import largest_divisor
 from pullback.native.loops import Affine, Kernel, Load, Store, affine, loads_of
 from pullback.native.simplify_loops import rebuilt
 
@@ -31,8 +32,8 @@ def in_squares(kernel: Kernel) -> Kernel:
     crowded = any(x.offset.step(last) * x.dtype.itemsize % PERIOD == 0 for x in crossing)
     if not crowded and kernel.sizes[last] < MANY_LINES:
         return kernel
-    down = _edge(kernel.sizes[row], EDGE)
-    along = _edge(kernel.sizes[last], NARROW_EDGE if crowded else EDGE)
+    down = largest_divisor(kernel.sizes[row], EDGE)
+    along = largest_divisor(kernel.sizes[last], NARROW_EDGE if crowded else EDGE)
     if min(down, along) < LEAST_EDGE:
         return kernel
 
@@ -62,8 +63,3 @@ def _across(kernel: Kernel) -> list[Load]:
     if not in_any_order:
         return []
     return [x for x in loads if x.offset.step(row) == 1 and x.offset.step(last) >= LEAST_EDGE]
-
-
-def _edge(n: int, most: int) -> int:
-    """Return the longest edge that n is a multiple of."""
-    return max(d for d in range(1, most + 1) if n % d == 0)

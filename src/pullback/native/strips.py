@@ -8,13 +8,13 @@ stacks, and the way back along them, stay in the cache.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from pullback.native import memory
 from pullback.native.cuts import Cut
+from pullback.native.divisors import divisors
 from pullback.native.loops import Affine, Buffer, Combine, Kernel, Load, Reduce, affine
 from pullback.native.overlap import overlapping
 from pullback.native.parts import in_parts
@@ -85,12 +85,13 @@ def _strips(run: Sequence[Step], uses: Counter[Buffer], kept: Collection[Buffer]
         b for b in cut.written - cut.totals.keys()
         if b.kind == "arena" and b not in kept and uses[b] == here[b]
     }  # fmt: skip
-    ahead = overlapping(_cut(run, cut, own, _short(cut))[0]) if _short(cut) else None
+    short, count = _short(cut), _count(cut)
+    ahead = overlapping(_cut(run, cut, own, short)[0]) if short else None
     if ahead is not None and ahead.room <= ROOM:
         return [ahead]
-    if _count(cut) < 2:
+    if count < 2:
         return []
-    step, sums = _cut(run, cut, own, _count(cut))
+    step, sums = _cut(run, cut, own, count)
     if step.room > ROOM:
         return []
     return [step, *[_together(b, sums[b], cut.totals[b]) for b in sums]]
@@ -130,7 +131,7 @@ def _count(cut: Cut) -> int:
     total, most = sum(map(cut.nbytes, cut.arrays)), STACKED if stacks else STRIP
     sums = sum(b.nbytes for b in cut.arrays if b in cut.totals)  # of which each strip makes its own
     least = 0 if total <= most else max(most // 16, 16 * sums)
-    counts = [n for n in _divisors(cut.turns) if least * n <= total <= 4 * most * n]
+    counts = [n for n in divisors(cut.turns) if least * n <= total <= 4 * most * n]
     if stacks:
         row = min(map(cut.row, stacks))
         counts = [n for n in counts if row >= LEAST_ROW * n]
@@ -143,13 +144,7 @@ def _short(cut: Cut) -> int:
     total = sum(map(cut.nbytes, cut.arrays))
     if cut.stacks or cut.totals:
         return 0
-    return next((n for n in _divisors(cut.turns) if total <= SHORT * n), 0)
-
-
-def _divisors(number: int) -> list[int]:
-    """Return all divisors in order."""
-    small = [n for n in range(1, math.isqrt(number) + 1) if number % n == 0]
-    return sorted({*small, *[number // n for n in small]})
+    return next((n for n in divisors(cut.turns) if total <= SHORT * n), 0)
 
 
 def _goes_again(run: Sequence[Step], cut: Cut) -> bool:
