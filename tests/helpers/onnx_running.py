@@ -5,6 +5,13 @@ import numpy as np
 import pullback as pb
 from pullback.interchange import export_onnx
 
+RNG = np.random.default_rng(0)
+
+
+def floats(*shape):
+    """Example inputs."""
+    return RNG.normal(size=shape).astype(np.float32)
+
 
 def session(path):
     """The model in onnxruntime, which is silent."""

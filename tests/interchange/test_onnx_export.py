@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from onnx_running import agrees, exported_agrees, run, session
+from onnx_running import RNG, agrees, exported_agrees, floats, run, session
 
 import pullback as pb
 from pullback import nn
@@ -16,12 +16,7 @@ from pullback.interchange.onnx.export import OPSETS
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra `onnx`)")
 
 KEY = pb.random.key(0)
-RNG = np.random.default_rng(0)
 IMAGE, SEQUENCE = (12, 12, 4), (7, 4)
-
-
-def floats(*shape):
-    return RNG.normal(size=shape).astype(np.float32)
 
 
 def in_use(model, *inputs):
@@ -29,11 +24,6 @@ def in_use(model, *inputs):
     for _ in range(3):
         _, model = nn.training_call(model, *inputs)
     return model
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "model.onnx"
 
 
 LAYERS = {

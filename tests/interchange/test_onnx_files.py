@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from onnx_running import write
+from onnx_running import RNG, floats, write
 
 import pullback as pb
 from pullback import nn
@@ -14,16 +14,6 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed (extra `onnx`)"
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 KEY = pb.random.key(0)
-RNG = np.random.default_rng(0)
-
-
-def floats(*shape):
-    return RNG.normal(size=shape).astype(np.float32)
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "model.onnx"
 
 
 def test_truncated_and_foreign_files_are_refused(path):

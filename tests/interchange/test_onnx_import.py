@@ -5,7 +5,7 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
-from onnx_running import agrees, run, session, write
+from onnx_running import RNG, agrees, floats, run, session, write
 
 import pullback as pb
 from pullback import nn, optim
@@ -17,16 +17,6 @@ pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (extra `
 from onnx import TensorProto, helper  # noqa: E402
 
 KEY = pb.random.key(0)
-RNG = np.random.default_rng(0)
-
-
-def floats(*shape):
-    return RNG.normal(size=shape).astype(np.float32)
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "model.onnx"
 
 
 IMAGES = [floats(n, 12, 12, 3) for n in (2, 5)]
