@@ -12,7 +12,13 @@ import pytest
 from processes import interruptible, wait_for_text
 
 import pullback as pb
-from pullback.core.errors import CheckpointError, ConfigError, DivergenceError, ShapeError
+from pullback.core.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    DivergenceError,
+    ShapeError,
+)
 from pullback.train import Dataset, Recorder, Trainer, checkpoint, forward, steps
 
 
@@ -261,3 +267,12 @@ def test_mnist_reaches_97_and_a_half_percent(mnist_dir, tmp_path):
     trainer = Trainer(model, "softmax_cross_entropy", optimizer, metric="accuracy")
     history = trainer.fit(source.train, source.validation, epochs=10, batch_size=32)
     assert history[-1]["validation_accuracy"] >= 0.975
+
+
+@pytest.mark.parametrize(
+    ("inputs", "got"),
+    [([[1.0, 2.0]], "list"), (np.array([["a", "b"]]), "<U1"), (np.array([[None, 1.0]]), "object")],
+)
+def test_what_is_no_array_of_numbers_is_not_predicted(inputs, got):
+    with pytest.raises(DataError, match=rf"inputs: expected an array of numbers.*got {got}; write"):
+        make().predict(inputs)

@@ -173,9 +173,16 @@ class Trainer:
 
         NumPy computes what would take longer to compile, by an estimate that takes it that outputs
         of this kind were needed in each epoch of the history.
-        Raises DataError where there is no row, ShapeError where the rows do not fit the model, or
-        the model does not give one array with an output for each.
+        Raises DataError for what is no array of numbers or has no row, ShapeError where the rows do
+        not fit the model, or the model does not give one array with an output for each.
         """
+        dtype = getattr(inputs, "dtype", None)
+        if dtype is None or dtype.kind in "OSU":
+            raise DataError(
+                f"inputs: expected an array of numbers, (n, ...), got "
+                f"{type(inputs).__name__ if dtype is None else dtype}; write "
+                "np.asarray(inputs, np.float32)"
+            )
         if len(inputs) == 0:
             raise DataError(f"inputs: expected at least one row, got shape {np.shape(inputs)}")
         return self._forward(self.predictor, inputs, times=len(self.history) + 1)
