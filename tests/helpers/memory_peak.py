@@ -7,12 +7,9 @@ import tracemalloc
 def peak(function, *args):
     """Bytes that a call allocates at most, with all that it prepares."""
     gc.collect()  # of what other tests left
-    gc.freeze()  # with much that lives on, the collector would leave rubbish lying for longer
-    gc.collect()
     tracemalloc.start()
     try:
         function(*args)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-        gc.unfreeze()

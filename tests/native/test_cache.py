@@ -5,6 +5,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -206,6 +207,20 @@ def test_the_entries_not_used_for_longest_make_room(compilations, monkeypatch):
     assert oldest.exists()
     cache.trim()
     assert [path.name for path in entries()] == ["notes.txt"]
+
+
+def test_thousands_of_entries_are_not_held_in_memory_to_write_one_more(compilations):
+    cache.folder().mkdir()
+    for k in range(3_000):
+        (cache.folder() / f"{k:064x}").touch()
+    tracemalloc.start()
+    try:
+        cache.write(f"{3_000:064x}", b"code")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(cache.entries()) == 3_001
+    assert peak < 200_000
 
 
 def test_a_size_that_is_no_number_is_an_error(compilations, monkeypatch):

@@ -15,6 +15,7 @@ import os
 import re
 import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import llvmlite
@@ -108,9 +109,10 @@ def most_bytes() -> int:
 
 def trim(most: int = 0) -> None:
     """Remove the entries that were not used for longest, until `most` bytes are left at most."""
-    held = entries()
-    total = sum(entry.st_size for entry in held.values())
-    for path, entry in held.items():
+    total = sum(entry.st_size for _, entry in _files())
+    if total <= most:
+        return
+    for path, entry in entries().items():
         if total <= most:
             return
         with contextlib.suppress(OSError):
@@ -120,14 +122,23 @@ def trim(most: int = 0) -> None:
 
 def entries() -> dict[Path, os.stat_result]:
     """Return the entries, the one that was not used for longest first."""
+    found = [(Path(file), entry) for file, entry in _files()]
+    return dict(sorted(found, key=lambda item: item[1].st_mtime_ns))
+
+
+def _files() -> Iterator[tuple[os.DirEntry[str], os.stat_result]]:
+    """Yield the entries one by one: there may be thousands, of which most are looked at for size.
+
+    Another process may remove some meanwhile.
+    """
     place = folder()
-    found: dict[Path, os.stat_result] = {}
-    if place is not None and place.is_dir():
-        for path in place.iterdir():
-            if _OURS.fullmatch(path.name):
-                with contextlib.suppress(OSError):  # another process may have removed it
-                    found[path] = path.lstat()
-    return dict(sorted(found.items(), key=lambda item: item[1].st_mtime_ns))
+    if place is None or not place.is_dir():
+        return
+    with os.scandir(place) as files:
+        for file in files:
+            if _OURS.fullmatch(file.name):
+                with contextlib.suppress(OSError):
+                    yield file, file.stat(follow_symlinks=False)
 
 
 def _checksum(name: str, code: bytes) -> bytes:
