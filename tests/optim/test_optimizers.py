@@ -210,3 +210,19 @@ def test_mismatched_gradients_are_named() -> None:
 def test_bad_hyperparameters_are_named(create: Callable[[], Any], name: str) -> None:
     with pytest.raises(ConfigError, match=f"^{name}: expected"):
         create()
+
+
+@pytest.mark.parametrize("make", [optim.adam, optim.lbfgs])
+def test_an_array_at_two_places_is_refused(make):
+    w = np.ones((2, 3))
+    for tied in ({"a": w, "b": w}, {"a": w, "b": w.T}):
+        with pytest.raises(ConfigError, match=r"a.* and .*b.* are one array"):
+            make(0.1).init(tied)
+    halves = np.ones(6)
+    make(0.1).init({"a": halves[:3], "b": halves[3:]})
+
+
+@pytest.mark.parametrize("rate", ["fast", None, 0, -1.0, np.nan])
+def test_a_learning_rate_that_is_no_positive_number_is_named(rate):
+    with pytest.raises(ConfigError, match="learning_rate: expected a positive number"):
+        optim.adam(rate)

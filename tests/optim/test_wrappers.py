@@ -222,3 +222,9 @@ def test_bad_options_are_named() -> None:
     for wrapped in WRAPPED.values():
         with pytest.raises(ShapeError, match=r"grads\['w'\]"):
             wrapped.update({"w": np.zeros(2), "b": PARAMS["b"]}, wrapped.init(PARAMS), PARAMS)
+
+
+@pytest.mark.parametrize("wrap", [optim.clip_norm, optim.clip_value, optim.accumulate, optim.ema])
+def test_only_optimizers_are_wrapped(wrap):
+    with pytest.raises(ConfigError, match=r"optimizer: expected one of pb.optim"):
+        wrap("adam", 1)

@@ -14,6 +14,7 @@ from pullback.optim.optimizer import (
     State,
     check_gradients,
     check_positive,
+    check_separate,
 )
 
 _CURVED = 1e-10
@@ -40,6 +41,7 @@ def lbfgs(learning_rate: LearningRate = 1.0, history: int = 10) -> Optimizer:
     check_positive(history=history)
 
     def init(params: Any) -> State:
+        check_separate(params)
         flat = Flat.of(params, "params")
         zeros = np.zeros(flat.size, flat.dtype)
         pairs = np.zeros((history, flat.size), flat.dtype)

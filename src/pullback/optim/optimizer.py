@@ -87,12 +87,14 @@ def per_leaf(
 
     `decays` chooses the parameters with `weight_decay`, by default all.
 
-    Its update raises TreeError where grads, params and state differ in structure, ShapeError where
-    a gradient has another shape than its parameter, DTypeError where it has another dtype.
+    Its init raises ConfigError where an array is at two places of the parameters. Its update raises
+    TreeError where grads, params and state differ in structure, ShapeError where a gradient has
+    another shape than its parameter, DTypeError where it has another dtype.
     """
     rate_of = Rate(learning_rate)
 
     def init(params: Any) -> State:
+        check_separate(params)
         return rate_of.init() | {name: pytree.map(np.zeros_like, params) for name in slots}
 
     def update(grads: Any, state: State, params: Any) -> tuple[Any, State]:
@@ -164,6 +166,20 @@ def check_gradients(grads: Any, params: Any) -> None:
             raise _mismatch(f"grads{pytree.paths(params)[i]}", p, g)
 
 
+def check_separate(params: Any) -> None:
+    """Raise ConfigError where an array is at two places, since each would be updated for itself."""
+    first: dict[int, str] = {}
+    for path, leaf in zip(parameter_paths(params), pytree.leaves(params), strict=True):
+        if isinstance(leaf, np.ndarray) and leaf.size:
+            other = first.setdefault(leaf.ctypes.data, path)
+            if other != path:
+                raise ConfigError(
+                    f"params: {other} and {path} are one array, which training would make two of. "
+                    "To tie them keep the array at one place of the model, whose __call__ uses it "
+                    "twice; for two parameters that begin alike give one of them a copy."
+                )
+
+
 def next_number(count: Any) -> Any:
     """Return count + 1 as a 0-d array."""
     # through shape (1,): the sum of 0-d arrays is a scalar, and the state is to stay an array
@@ -182,6 +198,14 @@ def _mismatch(name: str, p: Any, g: Any) -> Exception:
     )
 
 
+def check_optimizer(optimizer: Any) -> None:
+    """Raise ConfigError where `optimizer` is none."""
+    if not isinstance(optimizer, Optimizer):
+        raise ConfigError(
+            f"optimizer: expected one of pb.optim, such as optim.adam(1e-3), got {optimizer!r}"
+        )
+
+
 def like(number: Any, parameter: Any) -> Any:
     """Return `number` in the dtype of `parameter`, so that it does not widen it."""
     # By type, not by isinstance: np.float64 is a float, and would widen float32.
@@ -191,21 +215,25 @@ def like(number: Any, parameter: Any) -> Any:
 def check_positive(**values: float) -> None:
     """Raise ConfigError unless all of `values` are positive."""
     for name, value in values.items():
-        if not value > 0:
-            raise ConfigError(f"{name}: expected a positive number, got {value}.")
+        if not (_is_number(value) and value > 0):
+            raise ConfigError(f"{name}: expected a positive number, got {value!r}.")
 
 
 def check_fraction(**values: float) -> None:
     """Raise ConfigError unless all of `values` are in [0, 1)."""
     for name, value in values.items():
-        if not 0 <= value < 1:
-            raise ConfigError(f"{name}: expected a number in [0, 1), got {value}.")
+        if not (_is_number(value) and 0 <= value < 1):
+            raise ConfigError(f"{name}: expected a number in [0, 1), got {value!r}.")
 
 
 def check_weight_decay(weight_decay: float) -> None:
     """Raise ConfigError unless `weight_decay` is a number of 0 or more."""
-    if not weight_decay >= 0:
-        raise ConfigError(f"weight_decay: expected a number >= 0, got {weight_decay}.")
+    if not (_is_number(weight_decay) and weight_decay >= 0):
+        raise ConfigError(f"weight_decay: expected a number >= 0, got {weight_decay!r}.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.number)
 
 
 class Rate:

@@ -20,7 +20,9 @@ from pullback.optim.optimizer import (
     State,
     check_fraction,
     check_gradients,
+    check_optimizer,
     check_positive,
+    check_separate,
     next_number,
     parameter_paths,
 )
@@ -82,6 +84,7 @@ def accumulate(optimizer: Optimizer, batches: int) -> Optimizer:
     [0.] 0
     [-2.] 1
     """
+    check_optimizer(optimizer)
     check_counts(batches=batches)
     own = ("gradient_sum", "batches")
 
@@ -129,6 +132,7 @@ def ema(optimizer: Optimizer, decay: float = 0.999) -> Optimizer:
     >>> params, optimizer.final(state, params)
     (array([6.]), array([5.]))
     """
+    check_optimizer(optimizer)
     check_fraction(decay=decay)
 
     def init(params: Any) -> State:
@@ -190,6 +194,7 @@ def grouped(choose: Callable[[str, Any], str], optimizers: Mapping[str, Optimize
         return pytree.unflatten(pytree.structure(like), [next(leaves[name]) for name in names])
 
     def init(params: Any) -> State:
+        check_separate(params)
         parts = split(params, names_of(params))
         states = {group: optimizer.init(parts[group]) for group, optimizer in optimizers.items()}
         return {"step": np.array(0, np.int64), "groups": states}
@@ -219,6 +224,8 @@ def grouped(choose: Callable[[str, Any], str], optimizers: Mapping[str, Optimize
 
 
 def _of_gradients(optimizer: Optimizer, change: Callable[[Any], Any]) -> Optimizer:
+    check_optimizer(optimizer)
+
     def update(grads: Any, state: State, params: Any) -> tuple[Any, State]:
         check_gradients(grads, params)
         return optimizer.update(change(grads), state, params)
