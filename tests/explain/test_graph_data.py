@@ -136,3 +136,8 @@ def test_arguments_that_nothing_uses_are_left_out():
         node["label"] for node in nodes_of(lambda x, unused, same: (np.sin(x), same), X, X, X)
     ]
     assert labels == ["x", "same", "sin"]
+
+
+def test_arguments_that_are_no_numbers_are_named():
+    with pytest.raises(pb.errors.DTypeError, match="x: expected an array of numbers, got str"):
+        page(lambda w, x: w * x, W, "a")

@@ -5,7 +5,7 @@ import pytest
 
 import pullback as pb
 from pullback import nn, optim, random
-from pullback.core.errors import CheckpointError, ConfigError
+from pullback.core.errors import CheckpointError, ConfigError, DataError
 from pullback.explain import LayerRecorder, layer_statistics, layer_warnings, read_layers
 from pullback.nn.calls import recorded_calls
 from pullback.train import Dataset, Trainer
@@ -189,3 +189,19 @@ def test_senseless_numbers_are_refused():
     for options in ({"every": 0}, {"every": 1.5}, {"rows": 0}, {"rows": True}):
         with pytest.raises(ConfigError, match=next(iter(options))):
             LayerRecorder(Dataset(X, T, 3), **options)
+
+
+def test_a_loss_may_be_given_by_name():
+    model = nn.mlp(random.key(0), [8, 5, 3])
+    by_name = layer_statistics(model, "softmax_cross_entropy", X, T)
+    assert by_name == layer_statistics(model, nn.softmax_cross_entropy, X, T)
+
+
+def test_arguments_that_do_not_fit_are_named():
+    model = nn.mlp(random.key(0), [8, 5, 3])
+    with pytest.raises(ConfigError, match=r"loss: expected one of .* got 'name'"):
+        layer_statistics(model, "name", X, T)
+    with pytest.raises(ConfigError, match=r"optimizer: expected one of .* got 'adam'"):
+        layer_statistics(model, "nll", X, T, optimizer="adam")
+    with pytest.raises(DataError, match="data: expected a Dataset, got ndarray"):
+        LayerRecorder(X)

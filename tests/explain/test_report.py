@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pullback import nn, optim, random
+from pullback.core.errors import ConfigError, DataError
 from pullback.explain import LayerRecorder, report
 from pullback.train import Dataset, Trainer, from_frame
 
@@ -96,3 +97,13 @@ def test_curves_have_one_panel_for_each_figure():
     assert curves["epochs"] == [1, 2, 3]
     assert curves["panels"][0]["train"] == [row["train_loss"] for row in trainer.history]
     json.dumps(curves, allow_nan=False)
+
+
+def test_arguments_that_do_not_fit_are_named():
+    trainer, data, recorder = trained(RNG.integers(0, 3, 90), 3, 3, "nll", "accuracy", epochs=1)
+    with pytest.raises(DataError, match="data: expected a Dataset, got ndarray"):
+        report(trainer, X)
+    with pytest.raises(ConfigError, match=r"trainer: expected a train.Trainer, got Sequential"):
+        report(trainer.model, data)
+    with pytest.raises(ConfigError, match="layers: expected the records of a LayerRecorder"):
+        report(trainer, data, layers=recorder.records[0].layers)

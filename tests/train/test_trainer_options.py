@@ -5,7 +5,7 @@ import pytest
 
 import pullback as pb
 from pullback import optim
-from pullback.core.errors import CheckpointError, ConfigError
+from pullback.core.errors import CheckpointError, ConfigError, DataError
 from pullback.train import Dataset, Trainer, checkpoint
 
 FIT = {"batch_size": 20, "seed": 3}
@@ -134,3 +134,68 @@ def test_a_callback_may_stop_training(tmp_path):
     assert trainer.stopped == "enough"
     assert len(trainer.fit(data(), epochs=4, **FIT)) == 4
     assert trainer.stopped is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"callbacks": optim}, "callbacks: expected a list of objects of train.Callback"),
+        ({"callbacks": [3]}, "callbacks: expected a list of objects of train.Callback"),
+        ({"resume": True}, "resume: expected out, the folder of the run"),
+    ],
+)
+def test_options_of_fit_that_make_no_sense_are_named(options, message):
+    with pytest.raises(ConfigError, match=message):
+        make().fit(data(), epochs=1, **options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((3, optim.adam(1e-2)), r"loss: .* or a function \(outputs, targets\), got 3"),
+        (("huber", "adam"), r"optimizer: expected one of pb.optim, such as .*, got 'adam'"),
+        (("huber", optim.adam), r"optimizer: expected one of pb.optim"),
+        (("huber", optim.adam(1e-2), None, "much"), "l2: expected a finite number .* got 'much'"),
+    ],
+)
+def test_what_a_trainer_is_made_of_is_checked(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        Trainer(pb.nn.mlp(pb.random.key(0), [2, 2]), *arguments)
+
+
+def test_a_run_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(CheckpointError, match=f"{path}: cannot be made a folder"):
+            make().fit(data(), epochs=1, out=path)
+
+
+def test_arrays_are_no_data_to_evaluate():
+    with pytest.raises(DataError, match=r"data: expected a Dataset, got ndarray; write Dataset"):
+        make().evaluate(data().inputs)
+
+
+def test_an_array_at_two_places_of_the_model_is_refused():
+    layer = pb.nn.Linear.create(pb.random.key(0), 2, 2)
+    tied = pb.nn.Sequential([layer, pb.nn.Activation("tanh"), layer])
+    with pytest.raises(ConfigError, match=r"layers\[0\].weight and .layers\[2\].weight are one"):
+        Trainer(tied, "softmax_cross_entropy", optim.adam(1e-2))
+    with pytest.raises(ConfigError, match="are one array"):
+        pb.train.find_learning_rate(tied, "softmax_cross_entropy", data(), optim.sgd)
+
+
+def test_weights_tied_in_a_call_are_one_parameter():
+    class Tied(pb.nn.Module):
+        layer: pb.nn.Linear
+
+        def __call__(self, x):
+            return self.layer(x) @ self.layer.weight.T
+
+    model = Tied(pb.nn.Linear.create(pb.random.key(0), 2, 2))
+    trainer = Trainer(model, "softmax_cross_entropy", optim.sgd(0.1))
+    trainer.fit(data(), epochs=1, batch_size=80)
+    x, labels = data().inputs, data().targets
+    slope = pb.grad(lambda m: pb.nn.softmax_cross_entropy(m(x), labels))(model).layer.weight
+    np.testing.assert_allclose(
+        trainer.model.layer.weight, model.layer.weight - 0.1 * slope, rtol=1e-5, atol=1e-6
+    )

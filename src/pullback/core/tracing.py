@@ -12,7 +12,7 @@ from pullback.core import pytree
 from pullback.core.aval import Aval, DType, Shape, aval_of
 from pullback.core.buffer import unwrap
 from pullback.core.collector import uncollected
-from pullback.core.errors import TracerError
+from pullback.core.errors import DTypeError, TracerError
 from pullback.core.graph import Graph, Node
 from pullback.core.op import Op
 from pullback.core.tracer import Trace, Tracer
@@ -108,7 +108,8 @@ def trace(function: Callable[..., Any], *args: Any) -> Graph:
 
     `args` are pytrees of arrays, of Python scalars or of `Aval`s; only shapes and dtypes count. A
     weak `Aval` stands for a Python scalar, which never widens a dtype.
-    Raises TracerError where the function needs a traced value as a Python number.
+    Raises DTypeError for arguments that are no numbers, TracerError where the function needs a
+    traced value as a Python number.
 
     >>> import numpy as np, pullback as pb
     >>> graph = pb.trace(lambda w, x: np.tanh(x @ w), pb.Aval((3,), "f8"), pb.Aval((2, 3), "f8"))
@@ -126,10 +127,14 @@ def trace_by(tracing: GraphTrace, function: Callable[..., Any], *args: Any) -> G
     """Trace `function` as `trace` does, by a trace of one's own."""
     leaves, in_tree = pytree.flatten(args)
     avals = [leaf if isinstance(leaf, Aval) else strong(aval_of(leaf)) for leaf in leaves]
-    tracers = [
-        tracing.argument(aval, name)
-        for aval, name in zip(avals, argument_names(function, args), strict=True)
-    ]
+    names = argument_names(function, args)
+    for name, leaf, aval in zip(names, leaves, avals, strict=True):
+        if aval.dtype.kind in "OSU":
+            raise DTypeError(
+                f"{name}: expected an array of numbers, got {type(leaf).__name__}. Only arrays are "
+                "traced: give the function its other arguments first, by functools.partial."
+            )
+    tracers = [tracing.argument(aval, name) for name, aval in zip(names, avals, strict=True)]
     arguments = [t.value for t in tracers]
     result = function(*pytree.unflatten(in_tree, tracers))
     out_leaves, out_tree = pytree.flatten(result)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+
+from pullback.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from pullback.train.trainer import Trainer
@@ -33,6 +36,14 @@ class Callback:
 
     def on_train_end(self, trainer: Trainer, history: list[Row]) -> None:
         """Training is done."""
+
+
+def check_callbacks(callbacks: Any) -> None:
+    """Raise ConfigError unless `callbacks` are a list of them."""
+    if not isinstance(callbacks, Sequence) or not all(isinstance(c, Callback) for c in callbacks):
+        raise ConfigError(
+            f"callbacks: expected a list of objects of train.Callback, got {callbacks!r}"
+        )
 
 
 class Recorder(Callback):

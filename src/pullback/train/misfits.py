@@ -20,11 +20,21 @@ Loss = Callable[..., Any]
 
 def find_loss(loss: str | Loss) -> Loss:
     """Return the loss of a name in `nn.LOSSES`, or `loss` itself; raise ConfigError otherwise."""
-    if not isinstance(loss, str):
-        return loss
-    if loss not in LOSSES:
-        raise ConfigError(f"loss: expected one of {', '.join(LOSSES)}, got {loss!r}")
-    return LOSSES[loss]
+    found = LOSSES.get(loss) if isinstance(loss, str) else loss
+    if not callable(found):
+        raise ConfigError(
+            f"loss: expected one of {', '.join(LOSSES)}, or a function (outputs, targets), got "
+            f"{loss!r}"
+        )
+    return found
+
+
+def check_data(data: Any, name: str) -> None:
+    """Raise DataError where `data`, called `name`, is no `Dataset` or `Stream`."""
+    if not isinstance(data, Dataset | Stream):
+        raise DataError(
+            f"{name}: expected a Dataset, got {type(data).__name__}; write Dataset(inputs, targets)"
+        )
 
 
 def weights_of(data: Dataset | Stream) -> dict[str, Any]:
@@ -41,10 +51,7 @@ def check_fit(
     Raises DataError for what is no data, ConfigError for weights that the loss does not take,
     ShapeError for what does not fit the model or the loss, or a loss that is no scalar.
     """
-    if not isinstance(data, Dataset | Stream):
-        raise DataError(
-            f"{name}: expected a Dataset, got {type(data).__name__}; write Dataset(inputs, targets)"
-        )
+    check_data(data, name)
     trial = data.trial()
     if trial.weights is not None and not _takes_weights(loss):
         raise ConfigError(

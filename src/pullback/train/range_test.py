@@ -14,7 +14,7 @@ from pullback.core.checks import check_counts
 from pullback.core.errors import ConfigError, DivergenceError
 from pullback.nn.stateful import partition
 from pullback.numpy import random
-from pullback.optim.optimizer import LearningRate, Optimizer
+from pullback.optim.optimizer import LearningRate, Optimizer, check_optimizer
 from pullback.optim.optimizers import adam
 from pullback.optim.schedules import exponential
 from pullback.train import curves
@@ -100,7 +100,13 @@ def find_learning_rate(
         raise ConfigError(f"steps: expected {LEAST_STEPS} or more, got {steps}")
     check_fit(model, find_loss(loss), None, data, "data")
     rate_at = exponential(lowest, steps - 1, highest)
+    if not callable(optimizer):
+        raise ConfigError(
+            "optimizer: expected a function that makes an optimizer from a learning rate, such as "
+            f"pb.optim.adam, got {optimizer!r}"
+        )
     chosen = optimizer(rate_at)
+    check_optimizer(chosen)
     runs = Steps(make_step(find_loss(loss), chosen, l2), compiled=True)
     state = chosen.init(partition(model)[0])
     losses: list[float] = []

@@ -45,7 +45,10 @@ def create(folder: Path) -> bool:
             "folder"
         )
     new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"{folder}: cannot be made a folder: {error.strerror}") from None
     return new
 
 

@@ -20,13 +20,13 @@ from pullback.core.errors import (
 from pullback.native.compile import Precision, check_precision
 from pullback.nn.stateful import combine, partition
 from pullback.numpy import random
-from pullback.optim.optimizer import Optimizer
+from pullback.optim.optimizer import Optimizer, check_optimizer
 from pullback.train import run
-from pullback.train.callbacks import Callback, Row
+from pullback.train.callbacks import Callback, Row, check_callbacks
 from pullback.train.curves import draw
 from pullback.train.dataset import Dataset
 from pullback.train.forward import Forward
-from pullback.train.misfits import Loss, check_fit, find_loss, weights_of
+from pullback.train.misfits import Loss, check_data, check_fit, find_loss, weights_of
 from pullback.train.scoring import Metric, find_metric
 from pullback.train.step import make_step
 from pullback.train.steps import Steps, Stretch
@@ -43,7 +43,7 @@ class Trainer:
     `matmul_precision="bfloat16"` float32 products of machine code round their factors to bfloat16,
     while parameters, sums and gradients stay float32. After `fit`, `model` is the trained one, and
     `predictor` the one that predicts.
-    Raises ConfigError for unknown names.
+    Raises ConfigError for unknown names, and for an array at two places of the model.
 
     >>> import numpy as np, pullback as pb
     >>> x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
@@ -68,14 +68,15 @@ class Trainer:
         self.model = model
         self.loss_name = loss if isinstance(loss, str) else getattr(loss, "__name__", "function")
         self.loss = find_loss(loss)
+        check_optimizer(optimizer)
         self.optimizer = optimizer
         self.metric = find_metric(metric) if metric is not None else None
         self.metric_name = self.metric.name if self.metric is not None else None
         check_precision(matmul_precision)
         if matmul_precision == "bfloat16" and not compiled:
             raise ConfigError("matmul_precision: bfloat16 products need compiled=True")
-        if not 0 <= l2 < float("inf"):
-            raise ConfigError(f"l2: expected a finite number of 0 or more, got {l2}")
+        if not (isinstance(l2, int | float | np.number) and 0 <= l2 < float("inf")):
+            raise ConfigError(f"l2: expected a finite number of 0 or more, got {l2!r}")
         self.l2 = l2
         self.compiled = compiled
         self.state = optimizer.init(partition(model)[0])
@@ -117,6 +118,9 @@ class Trainer:
         run already and `resume` is not set, or its checkpoint is not readable.
         """
         check_counts(epochs=epochs, batch_size=batch_size)
+        check_callbacks(callbacks)
+        if resume and out is None:
+            raise ConfigError("resume: expected out, the folder of the run to go on with, got None")
         check_fit(self.model, self.loss, self.metric, data, "data")
         if validation is not None:
             check_fit(self.model, self.loss, self.metric, validation, "validation")
@@ -188,13 +192,20 @@ class Trainer:
         return self._forward(self.predictor, inputs, times=len(self.history) + 1)
 
     def outputs(self, data: Dataset | Stream) -> tuple[Any, Any]:
-        """Return the model's outputs for all rows of `data`, and the targets."""
+        """Return the model's outputs for all rows of `data`, and the targets.
+
+        Raises DataError where `data` is no `Dataset` or `Stream`, and what `predict` raises.
+        """
+        check_data(data, "data")
         found = [(self.predict(part.inputs), np.array(part.targets)) for part in data.parts()]
         outputs, targets = map(np.concatenate, zip(*found, strict=True))
         return outputs, targets
 
     def evaluate(self, data: Dataset | Stream) -> dict[str, float]:
-        """Return the loss, by the weights of `data`, and the metric on `data`."""
+        """Return the loss, by the weights of `data`, and the metric on `data`.
+
+        Raises what `outputs` raises.
+        """
         outputs, targets = self.outputs(data)
         figures = {"loss": float(self.loss(outputs, targets, **weights_of(data)))}
         if self.metric is not None:

@@ -18,6 +18,7 @@ from pullback.explain.layers.warnings import LayerWarning, layer_warnings
 from pullback.train.callbacks import Callback, Row
 from pullback.train.dataset import Dataset
 from pullback.train.files import write_atomically
+from pullback.train.misfits import check_data
 
 LAYERS = "layers.json"
 """The file in a run's folder."""
@@ -40,8 +41,8 @@ class LayerRecorder(Callback):
     on these by NumPy. `every` is a number of epochs (default: such that there are about 20
     records). With `folder`, that of the run, they are kept there in layers.json, and a run that is
     resumed goes on with them.
-    Raises ConfigError where a number is no whole one of 1 or more, CheckpointError where the file
-    to go on with is damaged.
+    Raises ConfigError where a number is no whole one of 1 or more, DataError where `data` is no
+    `Dataset`, CheckpointError where the file to go on with is damaged.
 
     >>> from pullback import nn, optim, random, train
     >>> x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
@@ -62,6 +63,7 @@ class LayerRecorder(Callback):
         folder: str | Path | None = None,
     ) -> None:
         check_counts(every=1 if every is None else every, rows=rows)
+        check_data(data, "data")
         chosen = np.unique(np.linspace(0, len(data) - 1, min(rows, len(data))).astype(int))
         self.inputs, self.targets = data.inputs[chosen], data.targets[chosen]
         self.every = every

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,8 @@ from pullback.explain.layers.spread import Spread, spread_of
 from pullback.nn.calls import Call, recorded_calls
 from pullback.nn.module import is_state
 from pullback.nn.stateful import partition, training_call
-from pullback.optim.optimizer import Optimizer
+from pullback.optim.optimizer import Optimizer, check_optimizer
+from pullback.train.misfits import Loss, find_loss
 from pullback.transform.table import GradientTable, backward
 
 
@@ -42,7 +43,7 @@ class Layer:
 
 def layer_statistics(
     model: Any,
-    loss: Callable[[Any, Any], Any],
+    loss: str | Loss,
     inputs: Any,
     targets: Any,
     *,
@@ -51,10 +52,13 @@ def layer_statistics(
 ) -> list[Layer]:
     """Return the statistics of each layer for a batch, in the order in which the layers run.
 
+    `loss` is a function (outputs, targets) or a name in `nn.LOSSES`.
     A layer is a module that has parameters or rectifiers of its own or calls no other. The model is
     called as in training. With `optimizer` and its `state` (default: that of a new start) the size
     of its next step is told, too. It costs one forward and one backward pass by NumPy, which keep
     all values.
+    Raises ConfigError where `loss` or `optimizer` is none, ShapeError or DTypeError where inputs
+    and targets do not fit the model and the loss.
 
     >>> from pullback import nn, random
     >>> model = nn.mlp(random.key(0), [2, 8, 1], "relu")
@@ -65,6 +69,9 @@ def layer_statistics(
     >>> layers[0].weight.size, layers[1].activation.size
     (24, 32)
     """
+    loss = find_loss(loss)
+    if optimizer is not None:
+        check_optimizer(optimizer)
     inputs, targets = np.asarray(inputs), np.asarray(targets)
 
     def objective(model: Any) -> Any:

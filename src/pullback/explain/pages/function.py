@@ -23,7 +23,8 @@ def page(function: Callable[..., Any], *args: Any, title: str | None = None) -> 
     It shows the forward values, and the gradients that flow back over each edge, which are those
     of the sum of the results. `args` are pytrees of arrays; with `pb.Aval`s instead the page shows
     the graph without numbers. A `Graph` will do for the function.
-    Raises TracerError where the function cannot be traced.
+    Raises DTypeError for arguments that are no numbers, TracerError where the function cannot be
+    traced.
 
     >>> found = page(lambda w, x: np.tanh(x @ w), np.ones(3), np.ones((4, 3)))
     >>> [node["label"] for node in found.content["graph"]["nodes"]]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core import pytree
-from pullback.core.errors import DataError
+from pullback.core.errors import ConfigError, DataError
 from pullback.explain.layers import LayerRecord, layer_warnings
 from pullback.explain.pages.function import traced_data
 from pullback.explain.pages.page import Page
@@ -17,6 +17,7 @@ from pullback.nn.calls import named_call
 from pullback.nn.stateful import partition
 from pullback.train.dataset import Dataset
 from pullback.train.images import ImagePreprocessor
+from pullback.train.misfits import check_data
 from pullback.train.stream import Stream
 from pullback.train.table import TablePreprocessor
 from pullback.train.trainer import Trainer
@@ -41,7 +42,9 @@ def report(
     It shows the learning curves; the confusion matrix, or predictions and residuals; warnings and
     histograms of `layers`, the records of a `LayerRecorder`; and the graph of the loss with the
     values and gradients of some rows. With `preprocessing` classes have names, and predictions are
-    in the targets' own units. Raises DataError where there are no rows.
+    in the targets' own units.
+    Raises DataError where there are no rows or no `Dataset` of them, ConfigError where `trainer` is
+    no `Trainer` or `layers` are no records.
 
     >>> from pullback import nn, optim, random, train
     >>> x = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]
@@ -51,6 +54,11 @@ def report(
     >>> sorted(report(trainer, data).content)
     ['curves', 'facts', 'graph', 'layers', 'regression', 'warnings']
     """
+    if not isinstance(trainer, Trainer):
+        raise ConfigError(f"trainer: expected a train.Trainer, got {type(trainer).__name__}")
+    check_data(data, "data")
+    if not all(isinstance(record, LayerRecord) for record in layers):
+        raise ConfigError("layers: expected the records of a LayerRecorder, recorder.records")
     if len(data) == 0:
         raise DataError("data: expected at least one row to report on, got none")
     outputs, targets = trainer.outputs(data)
