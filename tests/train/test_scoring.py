@@ -111,3 +111,14 @@ def test_accuracy_is_not_taken_of_numbers_to_predict(outputs, targets):
 def test_errors_of_many_rows_are_summed_in_float64(measure):
     targets = RNG.normal(size=(10**6, 2)).astype(np.float32)
     np.testing.assert_allclose(measure(targets + np.float32(0.3), targets), 0.3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [[0, 1, 1], [0, 0, 0]])
+def test_rows_of_several_labels_or_none_are_not_taken_for_one_class(rows):
+    with pytest.raises(DataError, match=r"'f1_macro': .* rows with none or several"):
+        find_metric("f1_macro")(LOGITS[:2], np.array([[1, 0, 0], rows]))
+
+
+def test_columns_of_numbers_are_not_taken_for_labels():
+    with pytest.raises(DataError, match=r"'f1_macro': expected labels, got float64 numbers"):
+        find_metric("f1_macro")(LOGITS[:2], np.array([[1.0, 2.0, 5.0], [3.0, 4.0, 0.0]]))

@@ -126,13 +126,20 @@ def _probabilities(outputs: Any) -> Any:
 def _labels(targets: Any, metric: str) -> Any:
     """Return labels of labels, one-hot rows, or zeros and ones in a column."""
     columns = targets.reshape(len(targets), -1)
-    labels = columns.argmax(axis=1) if columns.shape[1] > 1 else columns[:, 0]
-    if not (labels == np.round(labels)).all():
+    one_hot = columns.shape[1] > 1
+    known = np.isin(columns, (0, 1)) if one_hot else columns == np.round(columns)
+    if not known.all():
         raise DataError(
             f"metric {metric!r}: expected labels, got {targets.dtype} numbers to predict; for them "
             "take another, such as r2 or mae"
         )
-    return labels.astype(np.int64)
+    if one_hot and (columns.sum(axis=1) != 1).any():
+        raise DataError(
+            f"metric {metric!r}: expected a label for each row, got rows with none or several of "
+            "them; give a function, such as lambda targets, logits: f1_score(targets, logits > 0, "
+            "average='macro')"
+        )
+    return (columns.argmax(axis=1) if one_hot else columns[:, 0]).astype(np.int64)
 
 
 @cache
