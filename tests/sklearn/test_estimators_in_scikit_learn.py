@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pullback import nn, optim, random
-from pullback.core.errors import ConfigError
+from pullback.core.errors import ConfigError, DataError
 from pullback.sklearn import MLPClassifier, NeuralClassifier, NeuralRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -181,3 +181,32 @@ def test_any_optimizer_trains(settings):
 def test_what_is_no_network_or_optimizer_is_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         NeuralClassifier(**({"module": net} | settings)).fit(X, Y)
+
+
+@pytest.mark.parametrize("dtype", ["floaty", "complex64", "S3", 3, object])
+def test_a_dtype_that_is_none_of_numbers_is_named(dtype):
+    with pytest.raises(ConfigError, match="dtype: expected None or the name of a dtype"):
+        NeuralClassifier(net, dtype=dtype).fit(X, Y)
+
+
+SEVERAL = np.maximum(np.eye(3, dtype=int)[Y], np.eye(3, dtype=int)[0])
+
+
+@pytest.mark.parametrize(
+    ("targets", "others"),
+    [(SEVERAL, Y), (SEVERAL, SEVERAL[:, :2]), (Y, SEVERAL)],
+)
+def test_targets_of_another_kind_are_refused_before_training(targets, others):
+    estimator = MLPClassifier(verbose=True, **QUICK)
+    with pytest.raises(DataError, match=r"validation_data: y: expected .* as the first targets"):
+        estimator.fit(X, targets, validation_data=(X, others))
+    assert estimator.t_ == 0
+    estimator.partial_fit(X, targets, classes=[0, 1, 2])
+    with pytest.raises(DataError, match=r"y: expected .* as the first targets were"):
+        estimator.partial_fit(X, others)
+
+
+def test_a_module_with_an_array_at_two_places_is_refused():
+    layer = nn.Linear.create(random.key(0), 4, 4)
+    with pytest.raises(ConfigError, match="are one array"):
+        NeuralClassifier(nn.Sequential([layer, layer])).fit(X, Y)

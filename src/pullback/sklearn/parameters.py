@@ -73,9 +73,23 @@ def check(estimator: Any, choices: dict[str, Sequence[Any]]) -> None:
             raise ConfigError(f"{name}: expected one of {known}, got {value!r}")
         if name in SWITCHES and not isinstance(value, bool | np.bool_):
             raise ConfigError(f"{name}: expected True or False, got {value!r}")
+    if "dtype" not in choices:
+        _check_dtype(given["dtype"])
     size = given.get("batch_size", "auto")
     if size not in COUNT and not _among(size, ("auto",)):
         raise ConfigError(f"batch_size: expected 'auto' or {COUNT}, got {size!r}")
+
+
+def _check_dtype(dtype: Any) -> None:
+    try:
+        known = dtype is None or np.dtype(dtype).kind in "fiu"
+    except TypeError:
+        known = False
+    if not known:
+        raise ConfigError(
+            "dtype: expected None or the name of a dtype of real numbers, such as 'float32' or "
+            f"'int64', got {dtype!r}"
+        )
 
 
 def _among(value: Any, choices: Sequence[Any]) -> bool:

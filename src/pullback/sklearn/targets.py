@@ -54,6 +54,7 @@ class Classifying(ClassifierMixin):
         elif first and not incremental:
             self._binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._binarizer.classes_
+        self._check_labels(y)
         found = unique_labels(y)
         if not first and not incremental and set(found) != set(self.classes_):
             raise DataError(
@@ -66,12 +67,23 @@ class Classifying(ClassifierMixin):
             )
         return y
 
+    def _check_labels(self, y: Any) -> None:
+        """Raise DataError unless y has one class in each row, or a column for each label."""
+        wanted = (len(self.classes_),) if self._is_multilabel else ()
+        if y.shape[1:] != wanted:
+            rows = f"rows of {wanted[0]} labels, 0 or 1," if wanted else "a class for each row,"
+            raise DataError(f"y: expected {rows} as the first targets were, got shape {y.shape}")
+
+    @property
+    def _is_multilabel(self) -> bool:
+        return bool(self._binarizer.y_type_.startswith("multilabel"))
+
     @property
     def _target_columns(self) -> int:
         return 1 if self._binarizer.y_type_ == "binary" else len(self.classes_)
 
     def _out_activation(self) -> str:
-        several = self._binarizer.y_type_.startswith("multilabel")
+        several = self._is_multilabel
         classes, outputs = len(self.classes_), self.n_outputs_
         if outputs == classes and classes > 1 and not several:
             return "softmax"

@@ -142,7 +142,10 @@ class Trained(BaseEstimator):
             )
         X, y, weight = (*validation_data, None)[:3]
         X, y = validate_data(self, X, y, reset=False, **self._accepted, **self._accepted_targets)
-        y = self._learn_targets(y, first=False, incremental=True, classes=None)
+        try:
+            y = self._learn_targets(y, first=False, incremental=True, classes=None)
+        except DataError as error:
+            raise DataError(f"validation_data: {error}") from None
         if weight is not None:
             weight = _check_sample_weight(weight, X)
             check_weight("sample_weight in validation_data", weight)
