@@ -193,6 +193,13 @@ def test_ignored_labels_have_no_gradient_even_where_logits_are_not_finite():
         (lambda: nn.focal(X, BITS, gamma=-1), ConfigError, "gamma: expected 0 or more"),
         (lambda: nn.gaussian_nll(X, Y, np.ones((2, 6, 4))), ShapeError, "variance"),
         (lambda: nn.cosine_embedding(X, Y, np.ones(3)), ShapeError, "target: expected the shape"),
+        (lambda: nn.kl_divergence(X, -np.ones_like(X)), DataError, "target: expected numbers of 0"),
+        (lambda: nn.poisson_nll(X, -np.ones_like(X)), DataError, "target: expected numbers of 0"),
+        (lambda: nn.poisson_nll(X, X * np.nan), DataError, "of 0 or more, got nan to nan"),
+        (lambda: nn.nll(X, LABELS[:, None]), ShapeError, r"got \(6, 1\)\. Write labels\[\.\.\., 0\]"),
+        (lambda: nn.nll(X, X), ShapeError, r"\(integers\) for .*got \(6, 4\)\. Write labels.argmax"),
+        (lambda: nn.l1(X, Y[:, 0]), ShapeError, r"got \(6,\)\.$"),
+        (lambda: nn.l1(X[:, :1], Y[:, 0]), ShapeError, r"Write target.reshape\(prediction.shape\)"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named(call, error, message):

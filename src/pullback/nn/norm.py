@@ -201,7 +201,8 @@ class BatchNorm(Module):
         if count < 2:
             raise ShapeError(
                 f"BatchNorm({x.shape[-1]}): x: expected 2 values or more for each channel to "
-                f"train with, got shape {x.shape}. Take larger batches."
+                f"train with, got shape {x.shape}. Take larger batches, of a size that leaves no "
+                "single sample for the last one."
             )
         normal, mean, variance = normalise(x, tuple(range(x.ndim - 1)), self.eps)
         self.remember(

@@ -73,7 +73,7 @@ def softmax_cross_entropy(
         else:
             values = np.sum(share * weight * (log_total[..., None] - logits), axis=-1)
         return reduce(values, reduction, sample_weight)
-    hit = _hits(labels, logits, "logits", ignore_index)
+    hit = _hits(labels, logits, "logits", ignore_index, f" or {logits.shape} (one-hot rows)")
     # where, not a product, so that a logit of -inf, a class masked out, is not turned into NaN
     values = log_total - np.sum(np.where(hit, logits, 0), axis=-1)
     counted = _counted(labels, hit, weight, ignore_index, values.dtype)
@@ -205,13 +205,14 @@ def _classes(name: str, scores: Any) -> int:
     return shape[-1]
 
 
-def _hits(labels: Any, scores: Any, name: str, ignored: int | None) -> Any:
+def _hits(labels: Any, scores: Any, name: str, ignored: int | None, otherwise: str = "") -> Any:
     """Return where the label of each score is its class; labels are checked."""
     shape = scores.shape
     if labels.shape != shape[:-1]:
+        remedy = {(*shape[:-1], 1): " Write labels[..., 0].", shape: " Write labels.argmax(-1)."}
         raise ShapeError(
-            f"labels: expected shape {shape[:-1]} (integers) or {shape} (one-hot rows) for {name} "
-            f"of shape {shape}, got {labels.shape}."
+            f"labels: expected shape {shape[:-1]} (integers){otherwise} for {name} of shape "
+            f"{shape}, got {labels.shape}.{remedy.get(labels.shape, '')}"
         )
     check_labels(labels, shape[-1], ignored)
     # a comparison, since gathering would need a scatter in the gradient

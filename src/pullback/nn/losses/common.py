@@ -66,12 +66,21 @@ def checked(target: Any, prediction: Any, names: tuple[str, str] = ("target", "p
     got, shape = np.shape(target), np.shape(prediction)
     if got != shape:
         hint = ""
-        if got in ((*shape, 1), shape[:-1]):
+        if math.prod(got) == math.prod(shape):
             hint = f" Write {names[0]}.reshape({names[1]}.shape)."
         raise ShapeError(f"{names[0]}: expected the shape of {names[1]}, {shape}, got {got}.{hint}")
     if 0 in shape:
         raise ShapeError(f"{names[1]}: expected at least one entry, got shape {shape}.")
     return as_floating(target, prediction)
+
+
+def check_not_negative(name: str, x: Any) -> None:
+    """Raise DataError unless all of x, where it is known, are numbers of 0 or more."""
+    values = concrete(x)
+    if values is not None and not values.min() >= 0:
+        raise DataError(
+            f"{name}: expected numbers of 0 or more, got {values.min()} to {values.max()}."
+        )
 
 
 def as_floating(target: Any, prediction: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from pullback.core.errors import ConfigError, ShapeError
-from pullback.nn.losses.common import Reduction, checked, reduce
+from pullback.nn.losses.common import Reduction, check_not_negative, checked, reduce
 
 
 def squared_error(prediction: Any, target: Any) -> Any:
@@ -106,12 +106,13 @@ def kl_divergence(
 
     `target` has the shape of `log_prediction`, (..., k), and rows of probabilities t; the sum is
     over the last axis. This is PyTorch's reduction "batchmean".
-    Raises ShapeError if the shapes differ or are empty.
+    Raises ShapeError if the shapes differ or are empty, DataError if a target is negative.
 
     >>> round(float(kl_divergence(np.log([[0.5, 0.5]]), np.array([[1.0, 0.0]]))), 6)
     0.693147
     """
     target = checked(target, log_prediction, names=("target", "log_prediction"))
+    check_not_negative("target", target)
     values = np.sum(special.xlogy(target, target) - target * log_prediction, axis=-1)
     return reduce(values, reduction, sample_weight)
 
@@ -127,12 +128,13 @@ def poisson_nll(
     """Return the mean of exp(z) - t z: -log of the Poisson probability of counts t at rate exp(z).
 
     Without its part log(t!), which does not depend on z; `full` adds it.
-    Raises ShapeError if the shapes differ or are empty.
+    Raises ShapeError if the shapes differ or are empty, DataError if a target is negative.
 
     >>> float(poisson_nll(np.array([0.0]), np.array([3.0])))
     1.0
     """
     target = checked(target, log_rate, names=("target", "log_rate"))
+    check_not_negative("target", target)
     values = np.exp(log_rate) - target * log_rate
     if full:
         values = values + special.gammaln(target + 1)
