@@ -69,3 +69,9 @@ def test_frames_and_lists_are_taken():
     np.testing.assert_array_equal(data.inputs, [[1, 3], [2, 4]])
     assert data.targets.dtype == np.int64
     assert len(Dataset([[1.0], [2.0]], [3.0, 4.0])) == 2
+
+
+@pytest.mark.parametrize("classes", [1, 2.5, True, "two"])
+def test_a_number_of_classes_is_whole_and_two_or_more(classes):
+    with pytest.raises(DataError, match="classes: expected a whole number of 2 or more"):
+        Dataset(np.zeros((2, 1)), np.array([0, 1]), classes=classes)

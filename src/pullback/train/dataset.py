@@ -68,8 +68,8 @@ class Dataset:
 
     @staticmethod
     def _check_labels(targets: Any, classes: int) -> None:
-        if classes < 2:
-            raise DataError(f"classes: expected two or more, got {classes}")
+        if isinstance(classes, bool) or not isinstance(classes, int | np.integer) or classes < 2:
+            raise DataError(f"classes: expected a whole number of 2 or more, got {classes!r}")
         if targets.dtype.kind not in "iu" or targets.ndim != 1:
             raise DataError(
                 f"targets: expected integer labels of shape (n,), got {targets.dtype} of shape "
