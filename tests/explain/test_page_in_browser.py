@@ -141,6 +141,25 @@ def test_arrows_follow_the_graph_and_plus_and_minus_zoom(opened):
     assert tab.locator(".inspector").inner_text() == ""
 
 
+def test_fit_shows_all_of_a_graph_that_is_wider_than_what_can_be_read(opened):
+    def chain(x):
+        for _ in range(12):
+            x = np.tanh(x)
+        return x
+
+    tab = opened(page(chain, X))
+    tab.set_viewport_size({"width": 400, "height": 700})
+    shown = """() => {
+        const { canvas, view, layout } = document.querySelector("canvas").view;
+        return layout.width * view.scale <= canvas.clientWidth;
+    }"""
+    tab.reload()
+    tab.wait_for_selector("footer")
+    assert not tab.evaluate(shown)
+    tab.locator("button", has_text="Fit").click()
+    assert tab.evaluate(shown)
+
+
 def test_tab_reaches_every_control(opened):
     tab = opened(page(lambda x: np.tanh(x), X))
     reached = []

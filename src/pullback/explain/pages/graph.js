@@ -143,7 +143,7 @@ class GraphView {
       { clientWidth: w, clientHeight: h } = this.canvas;
     if (!w || !h) return;
     [this.canvas.width, this.canvas.height] = [w * ratio, h * ratio];
-    if (!this.view) this.fit();
+    if (!this.view) this.fit(READABLE);
     this.redraw();
   }
 
@@ -153,12 +153,12 @@ class GraphView {
     this.canvas.style.height = `${Math.min(680, Math.max(440, needed))}px`;
   }
 
-  // All of it, or as much of its beginning as can be read.
-  fit() {
+  // All of it, or from a `least` scale on as much as there is room for, from its beginning.
+  fit(least = 0) {
     const { clientWidth: w, clientHeight: h } = this.canvas,
       margin = 36;
     const whole = Math.min((w - 2 * margin) / this.layout.width, (h - 2 * margin) / this.layout.height, 1.15);
-    const scale = Math.max(whole, READABLE);
+    const scale = Math.max(whole, least);
     const x = this.layout.width * scale < w - 2 * margin ? (w - this.layout.width * scale) / 2 : margin;
     this.view = { scale, x, y: (h - this.layout.height * scale) / 2 };
     this.redraw();
@@ -344,7 +344,7 @@ class GraphView {
   foldAll(fold) {
     this.folded = new Set(fold ? this.graph.scopes.map((_, s) => s).filter((s) => !this.isAlone(s)) : []);
     this.arrange();
-    this.fit();
+    this.fit(READABLE);
   }
 
   describe() {
