@@ -37,6 +37,18 @@ def test_a_terminal_of_any_width_shows_whole_figures_in_one_line(width):
     assert len(line) <= width
 
 
+def test_a_full_bar_looks_full_where_there_are_16_colours():
+    file = io.StringIO()
+    console = Console(file=file, width=80, force_terminal=True, color_system="standard")
+    display = ProgressDisplay(console, "accuracy")
+    display.on_train_begin(None, 1, 2, 1000)
+    display.on_epoch_end(None, {**ROW, "epoch": 2})
+    display.stop()
+    empty, full = "\x1b[90m━━━━━━\x1b[0m", "\x1b[32m━━━━━━\x1b[0m"
+    assert file.getvalue().startswith("\x1b[?25lepoch 1/2 " + empty)
+    assert file.getvalue().rpartition("epoch 2/2 ")[2].startswith(full)
+
+
 def test_a_narrow_terminal_drops_the_held_out_loss_first():
     assert "val 0.6000" in shown(120)
     assert "val" not in shown(80)

@@ -23,7 +23,8 @@ class ProgressDisplay(Callback):
         self.metric = metric
         self.bar = Progress(
             TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(bar_width=16 if console.width >= WIDE else 6),
+            # rich's own colour of a full bar is that of an empty one where there are 16 only
+            BarColumn(bar_width=16 if console.width >= WIDE else 6, finished_style="green"),
             TextColumn("{task.fields[figures]}"),
             TextColumn("ETA"),
             TimeRemainingColumn(compact=True),
