@@ -170,6 +170,12 @@ def test_foreign_files_are_refused(metadata, tmp_path):
 
 
 def test_a_folder_or_nothing_is_no_file(tmp_path):
-    for path in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(FormatError, match="no such file"):
+    for path, found in ((tmp_path, "is a folder"), (tmp_path / "missing", "no such file")):
+        with pytest.raises(FormatError, match=f"{path}: {found}"):
             load_weights(make(), path)
+
+
+def test_an_error_of_writing_names_the_file_that_was_asked_for(tmp_path):
+    for path in (tmp_path, tmp_path / "missing" / "model.safetensors"):
+        with pytest.raises(OSError, match=rf"'{path}'$"):
+            save_weights(make(), path)

@@ -94,7 +94,8 @@ def read_any(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        raise FormatError(f"{path}: no such file; expected one of safetensors")
+        found = "is a folder" if path.is_dir() else "no such file"
+        raise FormatError(f"{path}: {found}; expected one of safetensors")
     with contextlib.suppress(ImportError):
         import ml_dtypes  # noqa: F401  tells NumPy of bfloat16
     try:
