@@ -221,6 +221,16 @@ def test_bad_input_is_told_by_the_gradient():
     assert "1 of 2 entries NaN, at [1]" in str(diagnosis)
 
 
+def test_an_argument_that_is_not_finite_is_told_before_what_follows_from_it():
+    w, x = np.ones((2, 3)), np.array([[1.0, 2.0], [np.inf, 0.0]])
+    found = pb.diagnose(lambda w, x: np.sum(np.log(np.exp(x @ w) + 1)), w, x)
+    assert list(found.bad_arguments) == ["x"]
+    lines = str(found).splitlines()
+    assert lines[1] == "  x came with 1 of 4 entries infinite, at [1, 0]"
+    assert "derivative at" not in str(found)  # the slope is not infinite by a rule of pullback
+    assert pb.diagnose(np.sum, x[:1]).bad_arguments == {}
+
+
 def test_nothing_is_recorded_of_the_source_outside_of_a_diagnosis(monkeypatch):
     import pullback.explain.watch as watch
 

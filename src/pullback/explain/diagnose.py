@@ -48,13 +48,15 @@ class Diagnosis:
     """What `diagnose` found; `str()` of it is meant to be read.
 
     `value` is that of the function, `gradients` those of the leaves of its arguments by name,
-    `findings` is ordered by importance: what breaks comes before what is harmless.
+    `findings` is ordered by importance: what breaks comes before what is harmless. `bad_arguments`
+    are the leaves that were not finite when they came, by name.
     """
 
     function: str
     value: Any
     gradients: dict[str, Any]
     findings: tuple[Finding, ...]
+    bad_arguments: dict[str, Any]
 
     @property
     def is_healthy(self) -> bool:
@@ -110,7 +112,8 @@ def diagnose(function: Callable[..., Any], *args: Any) -> Diagnosis:
         stopped = [x for name, x in inputs.items() if state(gradients[name]) == "zero"]
         findings = _Examination(tape.steps, flow, roots).findings(stopped)
     value = pytree.map(lambda x: x.value if _on(tape, x) else x, result)
-    return Diagnosis(getattr(function, "__name__", "function"), value, gradients, findings)
+    bad = {name: node.out for name, node in inputs.items() if not all_finite(node.out)}
+    return Diagnosis(getattr(function, "__name__", "function"), value, gradients, findings, bad)
 
 
 def _on(tape: WatchedTape, x: Any) -> bool:
@@ -159,11 +162,12 @@ class _Examination:
             if step is None or all_finite(sent) or not all_finite(self.flow.cotangents[node]):
                 continue
             singular = singular_entries(node, position)
-            if singular is None or not self._counting(node, singular).any():
-                bad = ~np.isfinite(arrays(sent)[0])
-            else:
-                bad = self._counting(node, singular)
-            return node, self._finding("backward", step, bad, sent=sent)
+            if singular is not None:
+                counting = self._counting(node, _at_finite_arguments(node, singular))
+                if counting.any():
+                    return node, self._finding("backward", step, counting, sent=sent)
+            found = self._finding("backward", step, ~np.isfinite(arrays(sent)[0]), sent=sent)
+            return node, replace(found, convention="")
         return None
 
     def _stopping(self, wanted: TapeNode) -> tuple[TapeNode, Finding] | None:

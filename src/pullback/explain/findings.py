@@ -60,6 +60,8 @@ def _extent(x: np.ndarray[Any, Any]) -> str:
 def described(diagnosis: Diagnosis) -> str:
     """Return the whole report."""
     lines = [f"diagnosis of {diagnosis.function}"]
+    for name, argument in diagnosis.bad_arguments.items():
+        lines.append(f"  {name} came with {_condition(argument)}")
     for name, gradient in diagnosis.gradients.items():
         lines.append(f"  gradient of {name}: {_condition(gradient)}")
     if not diagnosis.findings:
@@ -71,8 +73,8 @@ def described(diagnosis: Diagnosis) -> str:
     return "\n".join(lines)
 
 
-def _condition(gradient: Any) -> str:
-    kind, x = state(gradient), arrays(gradient)[0]
+def _condition(value: Any) -> str:
+    kind, x = state(value), arrays(value)[0]
     if kind in ("zero", "finite"):
         return "zero throughout" if kind == "zero" else f"finite, {_extent(x)}"
     bad = np.isnan(x) if kind == "NaN" else np.isinf(x)
