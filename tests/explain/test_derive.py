@@ -170,6 +170,7 @@ def test_a_result_that_is_no_number_is_part_of_any_loss():
         "∂E/∂W = Xᵀ Δ_Y",
         "∂E/∂b = Δ_Yᵀ 𝟏",
     ]
+    assert "\n  Δ_Y is ∂E/∂Y, of any number E made of Y\n" in str(derivation)
 
 
 def test_shapes_alone_will_do():

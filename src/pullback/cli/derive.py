@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
 
 from pullback.core.errors import ConfigError
@@ -61,5 +62,6 @@ def derivation_of(text: str, wrt: str, shapes: list[str]) -> Derivation:
             known = ", ".join(formula.names)
             raise ConfigError(f"--wrt: the formula has no {name!r}; it has {known}")
     argnums = [formula.names.index(name) for name in wanted]
-    found = derive(formula.graph(*avals), *avals, argnums=argnums)
+    with np.errstate(all="ignore"):  # what is not finite is an error that says where
+        found = derive(formula.graph(*avals), *avals, argnums=argnums)
     return replace(found, function=text)

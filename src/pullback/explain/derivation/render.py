@@ -31,7 +31,7 @@ def notes(derivation: Derivation) -> list[str]:
     """Return what a reader needs to know of the signs that stand in the lines."""
     parts = [p for line in derivation.lines for p in walk(line.expression)]
     kinds = {p.kind for p in parts}
-    found = []
+    found = _cotangent_notes(derivation, parts)
     if any(p.kind == "ones" and 1 in _lengths(p) for p in parts):
         found.append("𝟏 is the vector of ones: Δᵀ 𝟏 adds up the rows of Δ")
     if "hadamard" in kinds or any(p.kind == "power" and not p.is_scalar for p in parts):
@@ -44,6 +44,15 @@ def notes(derivation: Derivation) -> list[str]:
     if "vjp" in kinds:
         found.append("vjp[f, x](δ) is the transposed derivative of f in x, applied to δ")
     return found
+
+
+def _cotangent_notes(derivation: Derivation, parts: Sequence[Expr]) -> list[str]:
+    """Return what the cotangent is that the last value comes with, where that is no number."""
+    known = {line.name for line in derivation.lines} | {str(g.symbol) for g in derivation.given}
+    symbols = dict.fromkeys(str(p) for p in parts if p.kind == "symbol")
+    free = [name for name in symbols if name[0] in "δΔ" and name not in known]
+    *_, result = [line.name for line in derivation.lines if line.section == "forward"] or [""]
+    return [f"{name} is ∂E/∂{result}, of any number E made of {result}" for name in free]
 
 
 def _convolution_notes(parts: Sequence[Expr]) -> list[str]:
