@@ -9,7 +9,8 @@ from pathlib import Path
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path` through a temporary file beside it, flushed to the disk.
 
-    Raises OSError, which names `path`, where that fails; `path` is then as it was, and the temporary file is gone.
+    Raises OSError, which names `path`, where that fails; `path` is then as it was, and the
+    temporary file is gone.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
