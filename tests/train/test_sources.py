@@ -61,6 +61,16 @@ def test_unreadable_tables_are_refused(tmp_path, content, message):
         load(str(path), ["a"])
 
 
+def test_a_table_with_other_separators_or_letters_says_what_to_write(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a;b\n1;2\n")
+    with pytest.raises(DataError, match="which has a;b; separate its cells by commas"):
+        load(path, "b")
+    path.write_bytes("a,b\né,2\n".encode("latin-1"))
+    with pytest.raises(DataError, match="in UTF-8, got byte 0xe9; write it anew, in UTF-8"):
+        load(path, "b")
+
+
 def test_a_truncated_parquet_file_is_refused(tmp_path):
     path = tmp_path / "t.parquet"
     path.write_bytes(b"PAR1 not really")

@@ -1,12 +1,13 @@
 """Tables become arrays and back, by what the training rows alone tell."""
 
 import json
+from decimal import Decimal
 
 import numpy as np
 import pytest
 
-from pullback.core.errors import DataError
-from pullback.train import TablePreprocessor
+from pullback.core.errors import ConfigError, DataError
+from pullback.train import TablePreprocessor, from_frame
 
 pd = pytest.importorskip("pandas")
 
@@ -120,3 +121,74 @@ def test_what_is_missing_or_unknown_later_is_refused(frame):
         p.inputs(frame.iloc[:0])
     with pytest.raises(DataError, match="'area': expected numbers, got 'large'"):
         p.inputs(frame.assign(area=["large", "1", "2", "3"]))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [Decimal(1), Decimal(2), None, Decimal("4.5")],
+        [1, 2, pd.NA, 4.5],
+        [np.float32(1), 2, None, 4.5],
+    ],
+)
+def test_numbers_that_lie_in_a_column_as_objects_are_numbers(frame, values):
+    odd = frame.assign(odd=pd.Series(values, dtype=object))
+    plain = frame.assign(odd=[1.0, 2.0, np.nan, 4.5])
+    found, expected = (TablePreprocessor.fit(f, ["price"]) for f in (odd, plain))
+    assert found == expected
+    np.testing.assert_array_equal(found.inputs(odd), expected.inputs(plain))
+
+
+def test_names_of_columns_may_be_numbers(frame):
+    numbered = frame.rename(columns={"area": 0, "price": 1})
+    p = TablePreprocessor.fit(numbered, ["1"])
+    assert p.features[0].name == "0"
+    assert p.transform(numbered).inputs.shape == (4, p.width)
+    with pytest.raises(DataError, match="'0' stands twice"):
+        TablePreprocessor.fit(frame.rename(columns={"area": 0, "kind": "0"}), ["price"])
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1j, 2, 3, 4], "'odd': expected real numbers, got complex128"),
+        ([[1], [2], [3], [4]], "'odd': expected numbers, text, .*, got list"),
+        ([b"a", b"b", None, b"d"], "'odd': expected numbers, text, .*, got bytes"),
+        ([1e200, 2.0, 3.0, 4.0], r"'odd': expected numbers up to 1e\+100, got 1e\+200"),
+    ],
+)
+def test_columns_that_nothing_is_learned_from_are_refused(frame, values, message):
+    with pytest.raises(DataError, match=message):
+        TablePreprocessor.fit(frame.assign(odd=values), ["price"])
+
+
+def test_small_numbers_vary_too(frame):
+    p = TablePreprocessor.fit(frame.assign(charge=frame["fee"] * 1e-19), ["charge"])
+    assert p.targets[0].std > 0
+    small, large = (
+        TablePreprocessor.fit(frame[["fee", "price"]] * scale, ["price"]) for scale in (1e-19, 1.0)
+    )
+    np.testing.assert_allclose(
+        small.inputs(frame[["fee", "price"]] * 1e-19), large.inputs(frame), rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("target", [[], (), ["price", "price"]])
+def test_targets_are_named_once(frame, target):
+    with pytest.raises(ConfigError, match="target: expected the names of the columns to predict"):
+        TablePreprocessor.fit(frame, target)
+
+
+def test_a_single_target_may_be_a_text_and_a_task_has_a_name(frame):
+    assert TablePreprocessor.fit(frame, "price") == TablePreprocessor.fit(frame, ["price"])
+    with pytest.raises(ConfigError, match=r"task: expected one of auto, .*, got 'guess'"):
+        TablePreprocessor.fit(frame, "price", "guess")
+
+
+def test_only_frames_are_tables(frame):
+    for wrong in (frame.to_numpy(), frame["price"]):
+        with pytest.raises(DataError, match="frame: expected a pandas DataFrame, got"):
+            from_frame(wrong, ["price"])
+    for share in (0, 1.0):
+        with pytest.raises(ConfigError, match="validation: expected a share between 0 and 1"):
+            from_frame(frame, ["price"], validation=share)

@@ -14,6 +14,8 @@ MOST_COUNTED = 100_000
 """Distinct texts that a summary counts; of more, the rarest are forgotten now and then."""
 MOST_NUMBERS = 10_000
 """Distinct numbers that may be classes."""
+MOST = 1e100
+"""Numbers whose squares can be added up, in size."""
 
 
 class Summary:
@@ -54,7 +56,7 @@ class Summary:
     @property
     def varies(self) -> bool:
         """Whether the numbers differ by more than rounding."""
-        return self.std > 1e-12 * max(abs(self.mean), 1.0)
+        return self.std > 1e-12 * abs(self.mean)
 
     def add(self, column: Any, target: bool = False) -> None:
         """Take in the values of a block; those of a target both as numbers and as texts.
@@ -84,6 +86,11 @@ class Summary:
             self.problem = self.problem or error
 
     def _merge(self, values: Any) -> None:
+        largest = float(np.abs(values).max())
+        if largest > MOST:
+            raise DataError(
+                f"column {self.name!r}: expected numbers up to {MOST:g}, got {largest:g}; divide it"
+            )
         mean, count = float(values.mean()), self.present + len(values)
         shift = mean - self.mean
         self.squares += float(((values - mean) ** 2).sum())

@@ -14,10 +14,11 @@ from pullback.core.errors import ConfigError, DataError
 from pullback.train import mnist
 from pullback.train.arrow import FORMATS, ArrowTable, open_tables, tables_in
 from pullback.train.dataset import Dataset
+from pullback.train.frames import as_table, target_names
 from pullback.train.image_folder import is_image_folder, stream_images
 from pullback.train.images import ImagePreprocessor
 from pullback.train.stream import DEFAULT_WINDOW, Stream
-from pullback.train.table import Feature, TablePreprocessor, Target
+from pullback.train.table import Feature, TablePreprocessor, Target, require_columns
 from pullback.train.table_stream import stream_table
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ class Source:
 
 
 def load(
-    source: str,
-    target: Sequence[str] | None = None,
+    source: str | Path,
+    target: str | Sequence[str] | None = None,
     task: Literal["auto", "regression", "classification"] = "auto",
     seed: int = 0,
     validation: float = 0.2,
@@ -63,8 +64,8 @@ def load(
     >>> source.train.inputs.shape, source.train.targets.shape
     ((800, 3), (800, 2))
     """
-    if not 0 < validation < 1:
-        raise ConfigError(f"validation: expected a share between 0 and 1, got {validation}")
+    source = str(source)
+    _check_share(validation)
     if source == "mnist" or source.startswith("mnist:"):
         if target is not None or task == "regression":
             raise ConfigError("mnist: is classified by its label; --target and --task do not apply")
@@ -80,12 +81,17 @@ def load(
     if table is not None:
         _named_target(source, target, table.columns)
         size = DEFAULT_WINDOW if window is None else window
-        train, held = stream_table(table, list(target or ()), task, seed, validation, size)
+        train, held = stream_table(table, target or (), task, seed, validation, size)
         return Source(source, train, held, train.preprocessing)
     frame, default = _frame(source)
-    wanted = list(target) if target is not None else default
-    _named_target(source, wanted, list(map(str, frame.columns)))
+    wanted = default if target is None else target
+    _named_target(source, wanted, list(frame.columns))
     return from_frame(frame, wanted or (), task, seed, validation, source)
+
+
+def _check_share(validation: float) -> None:
+    if not 0 < validation < 1:
+        raise ConfigError(f"validation: expected a share between 0 and 1, got {validation}")
 
 
 def _larger_than_memory(source: str, window: int | str | None) -> ArrowTable | None:
@@ -104,7 +110,7 @@ def _larger_than_memory(source: str, window: int | str | None) -> ArrowTable | N
     return table if window is not None or table.bytes > STREAM_BYTES else None
 
 
-def _named_target(source: str, target: Sequence[str] | None, columns: Sequence[str]) -> None:
+def _named_target(source: str, target: object, columns: Sequence[str]) -> None:
     if target is None:
         raise ConfigError(
             f"--target: expected the column(s) of {source} to predict, got none; the columns are "
@@ -149,7 +155,7 @@ def restore_preprocessing(stored: dict[str, Any]) -> TablePreprocessor | ImagePr
 
 def from_frame(
     frame: pd.DataFrame,
-    target: Sequence[str],
+    target: str | Sequence[str],
     task: Literal["auto", "regression", "classification"] = "auto",
     seed: int = 0,
     validation: float = 0.2,
@@ -158,7 +164,8 @@ def from_frame(
     """Split the rows of `frame` and learn its preprocessing from the training part.
 
     The options are those of `load`; `name` stands in messages.
-    Raises DataError for columns that cannot be used, or too few rows.
+    Raises DataError for columns that cannot be used, or too few rows, ConfigError for options that
+    do not fit.
 
     >>> import pandas as pd
     >>> frame = pd.DataFrame({"size": range(10), "town": list("abab" "abab" "ab")})
@@ -167,6 +174,9 @@ def from_frame(
     >>> source.train.inputs.shape, source.validation.targets.shape
     ((8, 4), (2, 1))
     """
+    _check_share(validation)
+    frame = as_table(frame)
+    require_columns(target_names(target), frame)
     held_out = round(len(frame) * validation)
     if held_out < 1 or held_out >= len(frame):
         raise DataError(
@@ -202,7 +212,12 @@ def read_table(path: str | Path) -> pd.DataFrame:
     except pandas.errors.ParserWarning:
         raise DataError(
             f"{path}: expected a CSV table, got rows with more cells than the header has; put "
-            "quotes around texts with commas"
+            "quotes around texts with commas, and separate cells by commas only"
+        ) from None
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start]
+        raise DataError(
+            f"{path}: expected a CSV table in UTF-8, got byte 0x{byte:02x}; write it anew, in UTF-8"
         ) from None
     except Exception as error:  # pandas and its engines raise many kinds
         raise DataError(f"{path}: expected a CSV or Parquet table, got {error}") from None

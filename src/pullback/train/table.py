@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from pullback.core.errors import DataError
+from pullback.core.errors import ConfigError, DataError
 from pullback.train.columns import NUMBERS_ONLY, Summary, as_numbers, is_numeric, places, row
 from pullback.train.dataset import Dataset
+from pullback.train.frames import as_table, target_names
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Task = Literal["regression", "classification"]
+TASKS = ("auto", "regression", "classification")
 MOST_CATEGORIES = 50
 FEW_VALUES = 20
 
@@ -90,7 +92,7 @@ class TablePreprocessor:
     def fit(
         cls,
         frame: pd.DataFrame,
-        target: Sequence[str],
+        target: str | Sequence[str],
         task: Literal["auto", "regression", "classification"] = "auto",
         classes_in: pd.DataFrame | None = None,
     ) -> TablePreprocessor:
@@ -100,7 +102,7 @@ class TablePreprocessor:
         target is classified if it holds text, booleans, or whole numbers that repeat, of at
         most 20 values. The classes are those in `classes_in`, all rows there are, so that one
         which chance left out of the training rows is known too.
-        Raises DataError for unknown or unusable columns.
+        Raises DataError for unknown or unusable columns, ConfigError for options that do not fit.
         """
         fitting = Fitting(target, task)
         fitting.add(frame, frame if classes_in is None else classes_in)
@@ -123,15 +125,17 @@ class TablePreprocessor:
 
     def inputs(self, frame: pd.DataFrame) -> Any:
         """Return the inputs of the rows of `frame`, shape (n, width), float32."""
+        frame = as_table(frame)
         if len(frame) == 0:
             raise DataError("the table has no rows; expected at least one")
-        _require([f.name for f in self.features], frame)
+        require_columns([f.name for f in self.features], frame)
         return np.concatenate([f.encode(frame[f.name]) for f in self.features], axis=1)
 
     def transform(self, frame: pd.DataFrame) -> Dataset:
         """Return inputs and targets of the rows of `frame`."""
+        frame = as_table(frame)
         inputs = self.inputs(frame)
-        _require([t.name for t in self.targets], frame)
+        require_columns([t.name for t in self.targets], frame)
         if self.task == "classification":
             (target,) = self.targets
             column = frame[target.name]
@@ -168,13 +172,16 @@ class TablePreprocessor:
             raise DataError(f"preprocessing in config.json is not readable: {error}") from None
 
 
-def _require(names: Sequence[str], frame: pd.DataFrame) -> None:
-    present = list(map(str, frame.columns))
+def require_columns(names: Sequence[str], frame: pd.DataFrame) -> None:
+    """Raise DataError for a column that is not in `frame`."""
+    present = list(frame.columns)
     for name in names:
         if name not in present:
             near = [c for c in present if name in c]
             near += difflib.get_close_matches(name, present, cutoff=0.65)
             hint = f"; did you mean {near[0]!r}?" if name and near else ""
+            if len(present) == 1 and any(sign in present[0] for sign in ";\t|"):
+                hint = "; separate its cells by commas"
             raise DataError(
                 f"column {name!r} is not in the table, which has {', '.join(present)}{hint}"
             )
@@ -195,29 +202,29 @@ class Fitting:
 
     def __init__(
         self,
-        target: Sequence[str],
+        target: str | Sequence[str],
         task: Literal["auto", "regression", "classification"] = "auto",
     ) -> None:
-        self.target, self.task = target, task
+        if task not in TASKS:
+            raise ConfigError(f"task: expected one of {', '.join(TASKS)}, got {task!r}")
+        self.target, self.task = target_names(target), task
         self.features: dict[str, Summary] = {}
-        self.taught = {name: Summary(name) for name in target}
-        self.seen = {name: Summary(name) for name in target}
+        self.taught = {name: Summary(name) for name in self.target}
+        self.seen = {name: Summary(name) for name in self.target}
 
     def add(self, training: pd.DataFrame, everything: pd.DataFrame | None = None) -> None:
         """Take in a block: its `training` rows, and `everything`, of which classes are learned.
 
         Raises DataError for columns that are not there or stand twice.
         """
-        repeated = training.columns[training.columns.duplicated()]
-        if len(repeated):
-            raise DataError(f"column {repeated[0]!r} stands twice in the table; rename one")
-        _require(self.target, training)
-        for name in map(str, training.columns):
+        training = as_table(training)
+        whole = training if everything is None else as_table(everything)
+        require_columns(self.target, training)
+        for name in training.columns:
             if name not in self.target:
                 self.features.setdefault(name, Summary(name)).add(training[name])
         for name in self.target:
             self.taught[name].add(training[name])
-            whole = training if everything is None else everything
             self.seen[name].add(whole[name], target=True)
 
     def check(self, held: pd.DataFrame) -> None:

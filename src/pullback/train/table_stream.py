@@ -66,7 +66,7 @@ class TableStream(Stream):
 
 def stream_table(
     table: ArrowTable,
-    target: Sequence[str],
+    target: str | Sequence[str],
     task: Literal["auto", "regression", "classification"],
     seed: int,
     validation: float,
