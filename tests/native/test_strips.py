@@ -146,6 +146,21 @@ def test_strips_inside_loops_and_of_donated_arrays():
     np.testing.assert_allclose(given, np.tanh(softmax(x)) * x, rtol=1e-10)
 
 
+def test_a_loop_around_one_that_goes_in_strips_alone():
+    x = np.random.default_rng(0).uniform(size=(400, 200))
+
+    def powers(x):
+        def turn(c):
+            k, y = c
+            return k + 1, pb.scan(lambda y, k: (y * x + k, None), y, np.arange(5.0))[0]
+
+        return pb.while_loop(lambda c: c[0] < 3, turn, (0, x))[1]
+
+    compiled = pb.compile(powers)
+    np.testing.assert_allclose(compiled(x), powers(x), rtol=1e-12)
+    assert "strips" in compiled.loops
+
+
 @pytest.mark.parametrize(
     "function",
     [

@@ -24,9 +24,10 @@ def overlapping(step: Strips) -> Strips | None:
 
     That one and those after it are late: at the strip before.
     """
-    first, *others = kernels = [k for k in step.body.steps if isinstance(k, Kernel)]
-    if not others or len(kernels) < len(step.body.steps) or step.count < FILLS:
+    kernels = [k for k in step.body.steps if isinstance(k, Kernel)]
+    if len(kernels) < max(2, len(step.body.steps)) or step.count < FILLS:
         return None
+    first, *others = kernels
     longest = max(others, key=effort)
     if longest.sizes != first.sizes:
         return None
