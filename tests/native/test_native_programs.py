@@ -234,7 +234,7 @@ def test_long_programs_are_written_in_several_functions(threads):
     compiled = pb.compile(pb.grad(chain), threads=threads)
     expected = pb.grad(chain)(x, weights)
     np.testing.assert_allclose(compiled(x, weights), expected, rtol=1e-9, atol=1e-12)
-    assert "define void @run0_0(" in compiled.llvm
+    assert "define i1 @run0_0(" in compiled.llvm
 
 
 def test_a_sum_of_very_many_arrays_is_made_in_parts():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from pullback.native import blas, strip_places, team
+from pullback.native import blas, interrupts, library, strip_places, team
 from pullback.native.code import Code, Module
 from pullback.native.contraction_writer import ContractionWriter
 from pullback.native.emit import COUNT, has_gathers, operands
@@ -29,10 +29,9 @@ from pullback.native.steps import (
     Tiles,
 )
 from pullback.native.tiles import TilesWriter
-from pullback.native.work import effort, with_turns
+from pullback.native.work import effort, turn_burden, with_turns
 
 BYTES = np.dtype(np.uint8)
-FE_INVALID = 1  # on x86 as on Arm
 _WRITERS: dict[type, Any] = {
     Kernel: KernelWriter, Tiles: TilesWriter, Contraction: ContractionWriter,
 }  # fmt: skip
@@ -50,6 +49,7 @@ class Assembly:
     `slots` says which entry is whose; `slot_of(x)` gives one to the name of a library's routine.
     With several `threads`, each of them runs every function: they share the work of large steps,
     the first does all of the others, and they meet before what one has made is read by another.
+    Where it is `interruptible`, long loops hear of signals.
     """
 
     def __init__(
@@ -58,8 +58,11 @@ class Assembly:
         slots: Mapping[Buffer, int],
         slot_of: Callable[[Any], int],
         threads: int,
+        interruptible: bool,
     ) -> None:
         self.module, self.slots, self.slot_of, self.threads = module, slots, slot_of, threads
+        self.interruptible = interruptible
+        self._listener: interrupts.Listener | None = None
         self._names: dict[str, str] = {}
         self._room = ""  # where a strip's temporaries lie on the stack
         self._apart = False  # whether the first thread has worked since they last met
@@ -73,11 +76,16 @@ class Assembly:
         else:
             starts = range(0, len(steps), MOST_STEPS)
             for k, start in enumerate(starts):
-                self._part(f"{name}_{k}", steps[start : start + MOST_STEPS], plan)
+                self._part(f"{name}_{k}", steps[start : start + MOST_STEPS], plan, "i1")
             code = Code(self.module, name, self._parameters)
             given = self._parameters.replace("noalias ", "")
             for k in range(len(starts)):
-                code.line(f"call void @{name}_{k}({given})")
+                on = code.label("on")
+                cut = code.let(f"call i1 @{name}_{k}({given})")
+                code.line(f"br i1 {cut}, label %interrupted, label %{on}")
+                code.begin(on)
+            code.line("br label %interrupted")
+            code.begin("interrupted")
             code.finish()
         self._apart = False  # all meet at the end
 
@@ -86,9 +94,15 @@ class Assembly:
         team = ", i64 %number, i64 %count, ptr %team" if self.threads > 1 else ""
         return f"ptr noalias %table{team}"
 
-    def _part(self, name: str, steps: Sequence[Step], plan: Plan) -> None:
-        code = Code(self.module, name, self._parameters)
+    def _part(
+        self, name: str, steps: Sequence[Step], plan: Plan, result: Literal["void", "i1"] = "void"
+    ) -> None:
+        """Write a function; one with a result tells whether it was cut short."""
+        code = Code(self.module, name, self._parameters, result)
         pointers = Pointers(code, self.slots, plan)
+        if self.interruptible and interrupts.hears(steps):
+            main = pointers.slot(self.slot_of(interrupts.MAIN_THREAD))
+            self._listener = interrupts.Listener(code, pointers.slot(ERROR), main)
         if self.threads > 1:
             offset = code.let(f"mul i64 %number, {ERROR_STRIDE}")
             base = pointers.slot(ERROR)
@@ -96,7 +110,14 @@ class Assembly:
         rooms = [s.room for s, _ in with_turns(steps) if isinstance(s, Strips)]
         self._room = code.room(BYTES, max(rooms)) if rooms else ""
         self._steps(steps, pointers)
-        code.finish()
+        whole, cut = ("ret i1 false", "ret i1 true") if result == "i1" else ("ret void",) * 2
+        if self._listener is None:
+            code.finish(whole)
+            return
+        code.line(whole)
+        code.begin("interrupted")
+        code.finish(cut)
+        self._listener = None
 
     def _meet(self, code: Code, always: bool = False) -> None:
         """Let all threads wait for each other, if one has worked alone."""
@@ -114,7 +135,9 @@ class Assembly:
         first = code.let("icmp eq i64 %number, 0")
         code.line(f"br i1 {first}, label %{mine}, label %{others}")
         code.begin(mine)
+        listener, self._listener = self._listener, None  # it would not come to where the others are
         yield
+        self._listener = listener
         code.line(f"br label %{others}")
         code.begin(others)
         self._apart = True
@@ -201,33 +224,12 @@ class Assembly:
             nest(0)
 
     def _library(self, step: Call, pointers: Pointers) -> None:
-        """Write the call of a library's loop; one that fails says so by the invalid operation."""
         code = pointers.code
         loop, data = (pointers.slot(self.slot_of((step.routine, w))) for w in ("loop", "data"))
-        operands = code.room(COUNT, len(step.operands))
-        places, error = [pointers.of(b) for b in step.operands], pointers.slot(ERROR)
-        lengths, strides = (self._counts(numbers) for numbers in (step.lengths, step.strides))
+        operands = [pointers.of(b) for b in step.operands]
+        error = pointers.slot(ERROR)
         with self._alone(code):
-            for k, place in enumerate(places):
-                code.line(f"store ptr {place}, ptr {code.element(COUNT, operands, str(k))}")
-            if step.fault:
-                self._call_c("feclearexcept", code)
-            code.line(f"call void {loop}(ptr {operands}, ptr {lengths}, ptr {strides}, ptr {data})")
-            if step.fault:
-                failed = code.let(f"icmp ne i32 {self._call_c('fetestexcept', code)}, 0")
-                flag = code.let(f"select i1 {failed}, i32 {step.fault}, i32 0")
-                flag = code.let(f"or i32 {code.let(f'load i32, ptr {error}')}, {flag}")
-                code.line(f"store i32 {flag}, ptr {error}")
-
-    def _call_c(self, name: str, code: Code) -> str:
-        self.module.declare(name, f"declare i32 @{name}(i32)")
-        return code.let(f"call i32 @{name}(i32 {FE_INVALID})")
-
-    def _counts(self, numbers: Sequence[int]) -> str:
-        name = "@counts_" + "_".join(map(str, numbers))
-        values = ", ".join(f"i64 {n}" for n in numbers)
-        text = f"{name} = private constant [{len(numbers)} x i64] [{values}]"
-        return self.module.declare(name, text)
+            library.write_call(code, step, loop, data, operands, error)
 
     def _strips(self, step: Strips, pointers: Pointers) -> None:
         """Write the loop over strips; each thread takes a share of them, and meets nobody."""
@@ -238,15 +240,27 @@ class Assembly:
         shared = self.threads > 1 and effort(step) >= team.SHARED_EFFORT
         if shared:
             self._meet(code)
-        with nullcontext() if shared else self._alone(code):
+        listener = self._listener if shared and interrupts.hears([step]) else None
+        with (
+            nullcontext() if shared else self._alone(code),
+            listener.apart() if listener else nullcontext(),
+        ):
             first, last = self._share(code, step.count) if shared else ("0", str(step.count))
             threads, self.threads = self.threads, 1
             with code.span(first, strip_places.end(step, code, first, last)) as at:
+                self._listen(code, step)
                 bound = strip_places.addresses(step, pointers, self._room, (first, at, last))
                 self._steps(body.steps, pointers.inside(body.plan, self._room, bound))
             self.threads = threads
         if shared:
             self._meet(code, always=True)
+            if listener is not None:
+                listener.leave(lambda: self._meet(code, always=True))
+
+    def _listen(self, code: Code, step: Loop | Strips) -> None:
+        """Let signals be heard now and then at the begin of a turn."""
+        if self._listener is not None and interrupts.listens(step):
+            self._listener.turn(turn_burden(step), lambda: self._meet(code, always=True))
 
     def _loop(self, step: Loop, pointers: Pointers) -> None:
         code, body = pointers.code, step.body
@@ -267,6 +281,7 @@ class Assembly:
             return found
 
         def turn(counter: str, values: list[str]) -> list[str]:
+            self._listen(code, step)
             at = code.let(f"sub i64 {step.length}, {counter}") if step.reverse else counter
             at = code.let(f"sub i64 {at}, 1") if step.reverse else at
             ins = [*where(values, 0), *_parts(pointers, step.xs, at)]

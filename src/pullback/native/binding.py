@@ -24,6 +24,7 @@ SCALAR = 16
 WANTED_FLAGS = 0x0001 | 0x0100  # C order, aligned
 WRITEABLE = 0x0400
 OVERLAP = -2
+ENTER = "enter_"
 
 
 def write(
@@ -143,6 +144,22 @@ def _check(code: Code, type_: str, value: str, wanted: str) -> None:
 def function(address: int) -> Any:
     """Return the function at `address` to be called from Python, the interpreter's lock held."""
     return ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_void_p)(address)
+
+
+def write_enter(module: Module, name: str, threads: int) -> None:
+    """Write the function that runs `name` on this thread alone.
+
+    It gives back the interpreter's lock meanwhile. Python calls it as one that holds the lock, and
+    so raises the exception that was set in it.
+    """
+    code = Code(module, ENTER + name, "ptr %table")
+    alone = ", i64 0, i64 1, ptr null" if threads > 1 else ""
+    state = code.let("call ptr @PyEval_SaveThread()")
+    code.line(f"call void @{name}(ptr %table{alone})")
+    code.line(f"call void @PyEval_RestoreThread(ptr {state})")
+    code.finish()
+    module.declare("PyEval_SaveThread", "declare ptr @PyEval_SaveThread()")
+    module.declare("PyEval_RestoreThread", "declare void @PyEval_RestoreThread(ptr)")
 
 
 def locked() -> bool:

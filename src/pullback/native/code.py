@@ -223,11 +223,14 @@ class Code:
         self._entry.append(f"  {name} = alloca [{size} x {memory_type(dtype)}], align 64")
         return name
 
-    def variable(self, dtype: DType) -> str:
-        """Return a place on the stack, which LLVM turns into a register."""
+    def variable(self, dtype: DType, start: Any = None) -> str:
+        """Return a place on the stack, which LLVM turns into a register; it may hold a number."""
         self._count += 1
         name = f"%s{self._count}"
         self._entry.append(f"  {name} = alloca {self.type(dtype)}")
+        if start is not None:
+            value = self.number(start, dtype)
+            self._entry.append(f"  store {self.type(dtype)} {value}, ptr {name}")
         return name
 
     # values

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-INDEX, SINGULAR, NOT_DEFINITE, EIGENVALUES, SVD = (1 << k for k in range(5))
+INDEX, SINGULAR, NOT_DEFINITE, EIGENVALUES, SVD, INTERRUPTED = (1 << k for k in range(6))
+"""Where code was INTERRUPTED, Python holds the exception already."""
 _LINALG = {
     SINGULAR: "Singular matrix",
     NOT_DEFINITE: "Matrix is not positive definite",

@@ -20,6 +20,8 @@ import numpy as np
 from pullback.core.aval import Aval, DType, promotion_key
 from pullback.core.graph import Node
 from pullback.native import complexes, places
+from pullback.native.code import Code
+from pullback.native.emit import COUNT
 from pullback.native.loops import Buffer, Kernel, Parts, Place, identity, linear, stores
 from pullback.native.narrow import is_narrow
 from pullback.native.steps import Call, Routine
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from pullback.native.lower import Lowering, Unit
 
 DTYPES = set(map(np.dtype, "?bhilBHILfdFD"))
+FE_INVALID = 1  # on x86 as on Arm
 COUNTS, LOOPS, DATA, LOOP_COUNT, NAME = 16, 32, 40, 48, 56
 
 
@@ -194,3 +197,33 @@ def matmul(lowering: Lowering, node: Node, unit: Unit) -> None:
         Operand(lowering.make_room(node), (m, n)),
     ]
     unit.steps.append(call(found, math.prod(batch), operands))
+
+
+def write_call(
+    code: Code, step: Call, loop: str, data: str, operands: Sequence[str], error: str
+) -> None:
+    """Write the call of a library's loop; one that fails says so by the invalid operation."""
+    room = code.room(COUNT, len(operands))
+    lengths, strides = (_numbers(code, numbers) for numbers in (step.lengths, step.strides))
+    for k, place in enumerate(operands):
+        code.line(f"store ptr {place}, ptr {code.element(COUNT, room, str(k))}")
+    if step.fault:
+        _exceptions(code, "feclearexcept")
+    code.line(f"call void {loop}(ptr {room}, ptr {lengths}, ptr {strides}, ptr {data})")
+    if step.fault:
+        failed = code.let(f"icmp ne i32 {_exceptions(code, 'fetestexcept')}, 0")
+        flag = code.let(f"select i1 {failed}, i32 {step.fault}, i32 0")
+        flag = code.let(f"or i32 {code.let(f'load i32, ptr {error}')}, {flag}")
+        code.line(f"store i32 {flag}, ptr {error}")
+
+
+def _exceptions(code: Code, name: str) -> str:
+    code.module.declare(name, f"declare i32 @{name}(i32)")
+    return code.let(f"call i32 @{name}(i32 {FE_INVALID})")
+
+
+def _numbers(code: Code, numbers: Sequence[int]) -> str:
+    name = "@counts_" + "_".join(map(str, numbers))
+    values = ", ".join(f"i64 {n}" for n in numbers)
+    text = f"{name} = private constant [{len(numbers)} x i64] [{values}]"
+    return code.module.declare(name, text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,12 +18,14 @@ from pullback.native.code import Module
 from pullback.native.engine import Loaded
 from pullback.native.faults import error_of
 from pullback.native.functions import define_used
+from pullback.native.interrupts import MAIN_THREAD
 from pullback.native.loops import Buffer
 from pullback.native.lower import Lowered, lower
 from pullback.native.pointers import ARENA, ERROR, FIRST
 from pullback.native.prepare import prepare
 from pullback.native.rooms import keeps, room
 from pullback.native.steps import Python
+from pullback.native.threads import supported
 
 
 class NativeProgram:
@@ -61,8 +64,9 @@ class NativeProgram:
         self.addresses: dict[Any, int] = {}  # entries after the buffers' for what lies elsewhere
         names, self.llvm = self._assemble()
         self._code = Loaded(cache.object_file(self.llvm))
+        at = self._code.address
         self.segments = [
-            team.function(self._code.address(s), self.threads) if isinstance(s, str) else s
+            team.function(at(s), at(binding.ENTER + s), self.threads) if isinstance(s, str) else s
             for s in names
         ]
         native = all(isinstance(s, str) for s in names)
@@ -112,7 +116,8 @@ class NativeProgram:
 
     def _assemble(self) -> tuple[list[Any], str]:
         module = Module()
-        assembly = Assembly(module, self.slots, self._slot_of, self.threads)
+        interruptible = not self.donated and supported()  # no donated array is left half written
+        assembly = Assembly(module, self.slots, self._slot_of, self.threads, interruptible)
         segments: list[Any] = []
         for by_numpy, steps in itertools.groupby(self.steps, lambda s: isinstance(s, Python)):
             if by_numpy:
@@ -120,6 +125,7 @@ class NativeProgram:
             else:
                 segments.append(f"run{len(segments)}")
                 assembly.function(segments[-1], list(steps), self.plan)
+                binding.write_enter(module, segments[-1], self.threads)
         signature = [node.aval for node in self.graph.arguments]
         arguments = len(signature)
         signature += [Aval(shape, dtype) for _, shape, dtype in self.made]
@@ -137,7 +143,12 @@ class NativeProgram:
 
 
 def _address(x: Any) -> int:
-    """Return where a routine of BLAS, a part of a library's loop, or a Python object is."""
+    """Return where a routine of BLAS, a part of a library's loop, or a Python object is.
+
+    Of the main thread return its number.
+    """
+    if x is MAIN_THREAD:
+        return threading.main_thread().ident or 0
     if isinstance(x, str):
         return blas.pointer(x)
     return library.address(*x) if isinstance(x, tuple) else id(x)

@@ -155,6 +155,7 @@ done:
 }}
 
 define void @launch(ptr %team, ptr %function, ptr %argument, i64 %count) {{
+  %state = call ptr @PyEval_SaveThread()
   %work = getelementptr i8, ptr %team, i64 {WORK}
   %argument_at = getelementptr i8, ptr %work, i64 8
   %count_at = getelementptr i8, ptr %work, i64 16
@@ -164,6 +165,7 @@ define void @launch(ptr %team, ptr %function, ptr %argument, i64 %count) {{
   call void @call(ptr %team)
   call void %function(ptr %argument, i64 0, i64 %count, ptr %team)
   call void @barrier(ptr %team, i64 %count)
+  call void @PyEval_RestoreThread(ptr %state)
   ret void
 }}
 
@@ -216,6 +218,8 @@ done:
   ret void
 }}
 
+declare ptr @PyEval_SaveThread()
+declare void @PyEval_RestoreThread(ptr)
 declare i32 @pthread_create(ptr, ptr, ptr, ptr)
 declare i32 @pthread_join(ptr, ptr)
 declare i32 @pthread_mutex_init(ptr, ptr)
@@ -250,17 +254,19 @@ def worthwhile(steps: Sequence[Step], threads: int | None) -> int:
     return count if sum(found) >= LEAST_EFFORT else 1
 
 
-def function(address: int, threads: int) -> Callable[[int], None]:
-    """Return the function of a program at `address`; where a team is busy, one thread runs it."""
-    p, n = ctypes.c_void_p, ctypes.c_int64
+def function(address: int, enter: int, threads: int) -> Callable[[int], None]:
+    """Return the function of a program at `address`.
+
+    Where a team is busy, one thread runs it, by what `binding.write_enter` has written.
+    """
+    alone = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(enter)
     if threads == 1:
-        return ctypes.CFUNCTYPE(None, p)(address)
-    alone = ctypes.CFUNCTYPE(None, p, n, n, p)(address)
+        return alone
 
     def run(table: int) -> None:
         team = team_of(threads)
         if not team.lock.acquire(blocking=False):
-            alone(table, 0, 1, None)
+            alone(table)
             return
         try:
             team.run(address, table)
@@ -293,7 +299,7 @@ class Team:
         self._threads = np.zeros(others, np.uint64)
         code = _runtime()
         p, n = ctypes.c_void_p, ctypes.c_int64
-        self._launch = ctypes.CFUNCTYPE(None, p, p, p, n)(code.address("launch"))
+        self._launch = ctypes.PYFUNCTYPE(None, p, p, p, n)(code.address("launch"))
         self._stop = ctypes.CFUNCTYPE(None, p, p, n)(code.address("stop"))
         start = ctypes.CFUNCTYPE(ctypes.c_int, p, p, p, n)(code.address("start"))
         records, threads = self._records.ctypes.data, self._threads.ctypes.data

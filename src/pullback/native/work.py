@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from pullback.native.loops import Apply, Expr, Kernel, Load, Reduce
 from pullback.native.scalar import CHEAP
-from pullback.native.steps import Choice, Contraction, Loop, Matmul, Step, Strips, Tiles
+from pullback.native.steps import Call, Choice, Contraction, Loop, Matmul, Step, Strips, Tiles
 
 DEAR = 8
 """What an elementary function costs, where an addition costs 1."""
@@ -59,6 +59,18 @@ def effort(step: Step) -> int:
         )
     products = _multiplications(step) // PRODUCTS_AT_ONCE if not isinstance(step, Kernel) else 0
     return products + each * math.prod(step.sizes)
+
+
+def turn_burden(step: Loop | Strips) -> int:
+    """Return about how long a turn takes, as `effort`, libraries and what stands inside counted."""
+    condition = step.condition if isinstance(step, Loop) else None
+    inside = with_turns([*step.body.steps, *(condition.steps if condition else ())])
+    return 1 + sum(turns * max(effort(s), _library(s)) for s, turns in inside)
+
+
+def _library(step: Step) -> int:
+    """Return a guess of how long a library takes."""
+    return DEAR * sum(b.numbers for b in step.buffers()) if isinstance(step, Call) else 0
 
 
 def _multiplications(step: Matmul | Tiles | Contraction) -> int:

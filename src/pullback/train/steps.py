@@ -21,7 +21,7 @@ from pullback.train.step import Step
 from pullback.transform.control.while_loop import while_loop
 
 CALL_SECONDS = 0.1
-"""About how long a call of machine code lasts, so that progress shows and Ctrl-C is heard."""
+"""About how long a call of machine code lasts, so that progress shows."""
 
 
 class Stretch(NamedTuple):
