@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -47,7 +49,7 @@ def test_weights_that_do_not_fit_are_refused_at_creation() -> None:
         nn.Linear(np.ones(3))
     with pytest.raises(ShapeError, match=r"bias: expected shape \(2,\).*got \(3,\)"):
         nn.Linear(np.ones((3, 2)), np.ones(3))
-    with pytest.raises(ConfigError, match="fan_out: expected a positive number, got 0"):
+    with pytest.raises(ConfigError, match="fan_out: expected a whole number of 1 or more, got 0"):
         nn.Linear.create(random.key(0), 3, 0)
 
 
@@ -101,3 +103,51 @@ def test_the_backward_equations_of_a_dense_layer() -> None:
     np.testing.assert_allclose(gradient.weight, x.T @ delta, rtol=1e-14)
     np.testing.assert_allclose(gradient.bias, delta.T @ np.ones(5), rtol=1e-14)
     np.testing.assert_allclose(dx, delta @ layer.weight.T, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("layer", "sizes", "message"),
+    [
+        (nn.Linear, (784, 10), r"Linear.create\(key, fan_in, fan_out\)"),
+        (nn.Conv2d, (3, 8, 3), r"Conv2d.create\(key, inputs, outputs, size\)"),
+        (nn.BatchNorm, (32,), r"BatchNorm.create\(channels\)"),
+        (nn.Embedding, (9, 4), r"Embedding.create\(key, count, features\)"),
+        (nn.LSTM, (3, 4), r"LSTM.create\(key, inputs, hidden\)"),
+        (nn.Dropout, (0.5,), r"Dropout.create\(random.key\(0\), rate\)"),
+    ],
+)
+def test_sizes_in_the_place_of_arrays_lead_to_create(layer, sizes, message) -> None:
+    with pytest.raises(ConfigError, match=f"Write {message}"):
+        layer(*sizes)
+
+
+def test_a_static_first_field_may_be_a_number() -> None:
+    class Power(nn.Module):
+        exponent: int = nn.static()
+
+        @classmethod
+        def create(cls) -> Power:
+            return cls(2)
+
+        def __call__(self, x: Any) -> Any:
+            return x**self.exponent
+
+    assert Power.create()(3.0) == 9.0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nn.Linear.create(random.key(0), 2.5, 3), "fan_in: expected a whole number"),
+        (lambda: nn.Linear.create(3, 4, random.key(0)), "fan_out: expected a whole number"),
+        (lambda: nn.mlp(random.key(0), "32"), "fan_in: expected a whole number .* got '3'"),
+        (lambda: nn.mlp(random.key(0), [4, 4, 2], ["relu"]), "activation: expected one of"),
+        (lambda: nn.Sequential(nn.Activation("relu"), nn.Flatten()), "layers: expected a list"),
+        (lambda: nn.Sequential(nn.Activation("relu")), "layers: expected a list"),
+        (lambda: nn.Reshape((-1,)), r"shape: expected a whole number of 1 or more, got \(-1,\)"),
+        (lambda: nn.Dropout.create(random.key(0), "much"), "rate: expected a number"),
+    ],
+)
+def test_arguments_that_make_no_layer_are_named(make, message) -> None:
+    with pytest.raises(ConfigError, match=message):
+        make()

@@ -145,5 +145,5 @@ def test_what_does_not_fit_is_named():
         model(np.ones((2, 5, 3)), np.array([0, 9]))
     with pytest.raises(ConfigError, match="returns: expected 'sequence' or 'last'"):
         nn.LSTM.create(KEY, 3, 4, returns="all")
-    with pytest.raises(ConfigError, match="hidden: expected 1 or more"):
+    with pytest.raises(ConfigError, match="hidden: expected a whole number of 1 or more"):
         nn.GRU.create(KEY, 3, 0)

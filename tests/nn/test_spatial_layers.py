@@ -210,7 +210,7 @@ def test_what_does_not_fit_names_the_layer_and_its_place():
     [
         (lambda: nn.Conv2d.create(KEY, 3, 4, 3, groups=2), "groups: expected a divisor of 3"),
         (lambda: nn.Conv1d.create(KEY, 3, 4, (3, 3)), "size: expected a number, or 1 of them"),
-        (lambda: nn.Conv1d.create(KEY, 0, 4, 3), "inputs: expected 1 or more"),
+        (lambda: nn.Conv1d.create(KEY, 0, 4, 3), "inputs: expected a whole number"),
         (lambda: nn.functional.conv(np.ones((1, 3, 1)), np.ones((1, 1, 1)), padding=-1), "0 or m"),
         (lambda: nn.functional.conv(np.ones((1, 3, 1)), np.ones((1, 1, 1)), padding="full"),
          "expected 'same', 'valid'"),

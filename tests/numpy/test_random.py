@@ -7,7 +7,7 @@ import pytest
 
 import pullback as pb
 from pullback import random
-from pullback.core.errors import DTypeError, ShapeError
+from pullback.core.errors import ConfigError, DTypeError, ShapeError
 
 
 def test_threefry_matches_the_known_answers_of_the_paper() -> None:
@@ -163,3 +163,12 @@ def test_a_scan_draws_its_own_numbers():
     )
     np.testing.assert_allclose(pb.trace(walk, key)(key), wanted)
     np.testing.assert_allclose(walk(key), wanted)
+
+
+def test_seeds_of_more_than_64_bits_and_dtypes_that_are_none_are_refused():
+    assert (random.key(-1) == random.key(2**64 - 1)).all()
+    for seed in (2**64, -(2**63) - 1):
+        with pytest.raises(ConfigError, match="seed: expected an integer from"):
+            random.key(seed)
+    with pytest.raises(DTypeError, match="dtype: expected float16, float32 or float64, got 'foo'"):
+        random.normal(random.key(0), (2,), "foo")

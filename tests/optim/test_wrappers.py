@@ -228,3 +228,8 @@ def test_bad_options_are_named() -> None:
 def test_only_optimizers_are_wrapped(wrap):
     with pytest.raises(ConfigError, match=r"optimizer: expected one of pb.optim"):
         wrap("adam", 1)
+
+
+def test_only_optimizers_are_grouped():
+    with pytest.raises(ConfigError, match=r"optimizer: expected one of pb.optim, .* got 'sgd'"):
+        optim.grouped(lambda path, parameter: "all", {"all": "sgd"})

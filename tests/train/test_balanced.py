@@ -49,3 +49,8 @@ def test_what_cannot_be_balanced_is_refused():
         Balanced(Dataset(x, np.array([0, 2, 0, 2]), classes=3))
     with pytest.raises(DataError, match="no weights"):
         Balanced(Dataset(x, np.array([0, 1, 0, 1]), classes=2, weights=np.ones(4)))
+
+
+def test_arrays_are_no_data_to_balance():
+    with pytest.raises(DataError, match="data: expected a Dataset, got ndarray"):
+        Balanced(np.zeros((3, 2)))

@@ -332,7 +332,7 @@ class Activation(Module):
     name: str = static()
 
     def __post_init__(self) -> None:
-        if self.name not in ACTIVATIONS:
+        if not isinstance(self.name, str) or self.name not in ACTIVATIONS:
             raise ConfigError(
                 f"activation: expected one of {', '.join(ACTIVATIONS)}, got {self.name!r}."
             )

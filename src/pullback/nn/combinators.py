@@ -118,6 +118,9 @@ class Reshape(Module):
 
     shape: tuple[int, ...] = static()
 
+    def __post_init__(self) -> None:
+        positive("shape", self.shape)
+
     def __call__(self, x: Any) -> Any:
         """Return x as (n, *shape)."""
         if x.ndim < 1 or math.prod(x.shape[1:]) != math.prod(self.shape):

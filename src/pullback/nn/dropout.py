@@ -41,6 +41,10 @@ class Dropout(Module):
 
     def __post_init__(self) -> None:
         _check_rate(self.rate)
+        if isinstance(self.key, float):
+            raise ConfigError(
+                f"key: expected a key, got {self.key}. Write Dropout.create(random.key(0), rate)."
+            )
 
     @classmethod
     def create(cls, key: Key, rate: float = 0.5) -> Dropout:
@@ -57,5 +61,5 @@ class Dropout(Module):
 
 
 def _check_rate(rate: float) -> None:
-    if not 0 <= rate < 1:
-        raise ConfigError(f"rate: expected a number in [0, 1), got {rate}.")
+    if not isinstance(rate, int | float | np.number) or not 0 <= rate < 1:
+        raise ConfigError(f"rate: expected a number in [0, 1), got {rate!r}.")

@@ -14,6 +14,7 @@ from pullback.nn import init as initialisers
 from pullback.nn.activations import Activation
 from pullback.nn.init import Initialiser
 from pullback.nn.module import Module
+from pullback.nn.shapes import positive
 from pullback.numpy.random import Key
 
 RECTIFIERS = ("relu", "leaky_relu", "gelu", "softplus")
@@ -62,9 +63,8 @@ class Linear(Module):
         >>> Linear.create(random.key(0), 4, 16)
         Linear(weight=f32[4,16], bias=f32[16])
         """
-        for name, size in (("fan_in", fan_in), ("fan_out", fan_out)):
-            if size < 1:
-                raise ConfigError(f"{name}: expected a positive number, got {size}.")
+        positive("fan_in", fan_in)
+        positive("fan_out", fan_out)
         weight = init(key, (fan_in, fan_out), fan_in, fan_out, dtype)
         return cls(weight, np.zeros(fan_out, dtype) if bias else None)
 
@@ -97,8 +97,11 @@ class Sequential(Module):
 
     layers: Sequence[Any]
 
-    def __post_init__(self) -> None:
-        for i, layer in enumerate(self.layers):
+    def __init__(self, layers: Sequence[Any], *others: Any) -> None:
+        if others or isinstance(layers, Module):
+            raise ConfigError("layers: expected a list; write Sequential([first, second]).")
+        object.__setattr__(self, "layers", layers)
+        for i, layer in enumerate(layers):
             if not isinstance(layer, Module):
                 raise ConfigError(
                     f"layers[{i}]: expected a Module, got {type(layer).__name__}. "

@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+import functools
+import inspect
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, dataclass_transform
 
 from pullback.core import pytree
@@ -84,6 +86,8 @@ class Module:
         if "__call__" in cls.__dict__:
             cls.__call__ = telling_places(cls.__dict__["__call__"])  # type: ignore[method-assign]
         dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
+        if hasattr(cls, "create"):
+            cls.__init__ = _of_arrays(cls.__init__)  # type: ignore[method-assign]
         _register(cls)
 
     @property
@@ -101,6 +105,23 @@ class Module:
             type(self).__name__,
             [f"{field.name}={_show(getattr(self, field.name))}" for field in _fields(self)],
         )
+
+
+def _of_arrays(init: Callable[..., None]) -> Callable[..., None]:
+    """Return an `__init__` that refuses a size, which is for `create`, in the place of arrays."""
+
+    @functools.wraps(init)
+    def checked(self: Any, *args: Any, **fields: Any) -> None:
+        if args and type(args[0]) is int and not _fields(self)[0].metadata.get("static"):
+            parameters = inspect.signature(self.create).parameters.values()
+            wanted = ", ".join(p.name for p in parameters if p.default is p.empty)
+            name = type(self).__name__
+            raise ConfigError(
+                f"{name}: expected arrays, got {args[0]}. Write {name}.create({wanted})."
+            )
+        init(self, *args, **fields)
+
+    return checked
 
 
 def replace(module: M, **changes: Any) -> M:

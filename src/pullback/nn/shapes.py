@@ -84,10 +84,10 @@ def over_space(
 
 
 def positive(name: str, value: int | tuple[int, ...]) -> tuple[int, ...]:
-    """Return a number, or several, as a tuple; raise ConfigError unless all are 1 or more."""
-    values = (value,) if isinstance(value, int | np.integer) else tuple(value)
-    if any(v < 1 for v in values):
-        raise ConfigError(f"{name}: expected 1 or more, got {value}.")
+    """Return a whole number, or several, as a tuple; raise ConfigError unless all are 1 or more."""
+    values = tuple(value) if isinstance(value, tuple | list) else (value,)
+    if any(not isinstance(v, int | np.integer) or v < 1 for v in values):
+        raise ConfigError(f"{name}: expected a whole number of 1 or more, got {value!r}.")
     return values
 
 

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from pullback.core.arrays import array_of
 from pullback.core.dispatch import functions
-from pullback.core.errors import DTypeError, ShapeError
+from pullback.core.errors import ConfigError, DTypeError, ShapeError
 from pullback.core.tracer import Tracer
 
 __all__ = [
@@ -48,11 +48,13 @@ _UNSIGNED = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64}
 def key(seed: int) -> Key:
     """Return the key of `seed`: its high and its low 32 bits, as uint32 of shape (2,).
 
-    Raises DTypeError if `seed` is not an integer.
+    Raises DTypeError if `seed` is not an integer, ConfigError if it has more than 64 bits.
 
     >>> key(7)
     array([0, 7], dtype=uint32)
     """
+    if not -(2**63) <= _integer(seed, "seed") < 2**64:
+        raise ConfigError(f"seed: expected an integer from -2**63 to 2**64 - 1, got {seed}.")
     word = _integer(seed, "seed") & 0xFFFF_FFFF_FFFF_FFFF
     return np.array([word >> 32, word & 0xFFFF_FFFF], dtype=np.uint32)
 
@@ -256,7 +258,11 @@ def _shape(shape: Shape) -> tuple[int, ...]:
 
 
 def _floating(dtype: DTypeLike) -> np.dtype[Any]:
-    kind = np.dtype(dtype)
-    if kind.kind != "f" or kind.itemsize > 8:
-        raise DTypeError(f"dtype: expected float16, float32 or float64, got {kind}.")
+    try:
+        kind = np.dtype(dtype)
+    except TypeError:  # no dtype at all
+        kind = None
+    if kind is None or kind.kind != "f" or kind.itemsize > 8:
+        got = repr(dtype) if kind is None else kind
+        raise DTypeError(f"dtype: expected float16, float32 or float64, got {got}.")
     return kind

@@ -169,6 +169,8 @@ def grouped(choose: Callable[[str, Any], str], optimizers: Mapping[str, Optimize
     """
     if not optimizers:
         raise ConfigError("optimizers: expected at least one, got none.")
+    for optimizer in optimizers.values():
+        check_optimizer(optimizer)
 
     def split(tree: Any, names: list[str]) -> dict[str, Any]:
         """Return a tree for each group, with None in the places of the others."""

@@ -10,6 +10,7 @@ import numpy as np
 from pullback.core.errors import DataError
 from pullback.numpy import random
 from pullback.train.dataset import Dataset
+from pullback.train.misfits import check_data
 from pullback.train.stream import Stream
 
 
@@ -27,6 +28,7 @@ class Balanced(Stream):
     """
 
     def __init__(self, data: Dataset) -> None:
+        check_data(data, "data")
         if data.classes is None:
             raise DataError("data: expected labels, Dataset(..., classes=k), got numbers")
         counts = np.bincount(data.targets, minlength=data.classes)
