@@ -65,10 +65,12 @@ class GraphTrace(Trace):
         if isinstance(x, Tracer):
             x = unwrap(x)
         if isinstance(x, Tracer):
-            if x.view is not None:
+            if x.origin is not None:
                 x.refresh()
             if x.context is self:
                 return x.value  # type: ignore[no-any-return]
+        if x.__class__ is int and not -(2**63) <= x < 2**64:
+            x = float(x)  # NumPy, too, casts it to the dtype of the other operand
         known = self._constants.get(id(x))
         if known is not None and known.value is x:
             return known
@@ -86,7 +88,7 @@ class GraphTrace(Trace):
         inputs = tuple(
             [
                 a.value
-                if a.__class__ is GraphTracer and a.context is self and a.view is None
+                if a.__class__ is GraphTracer and a.context is self and a.origin is None
                 else self.node_of(a)
                 for a in args
             ]
