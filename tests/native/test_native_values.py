@@ -65,3 +65,28 @@ def test_corner_values_are_those_of_the_interpreter(name, dtype):
         np.testing.assert_allclose(found[known], wanted[known], rtol=1e-5)
     else:
         np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x * 10**30,
+        lambda x: x / 10**25 - 2**64,
+        lambda x: np.maximum(x, -(10**20)),
+        lambda x: np.where(x > 1, 10**25, x),
+        lambda x: (x < 10**25) * x,
+        lambda x: x + 2**63,
+    ],
+)
+def test_python_integers_of_any_size_count_as_in_numpy(function):
+    x = np.arange(3.0)
+    np.testing.assert_array_equal(pb.compile(function)(x), function(x))
+    np.testing.assert_array_equal(pb.trace(function, x)(x), function(x))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_error_of_numpys_loops_is_raised_as_it_is(threads):
+    power = pb.compile(lambda x: x**-1, threads=threads)
+    with pytest.raises(ValueError, match="negative integer powers"):
+        power(np.arange(1, 4))
+    np.testing.assert_array_equal(pb.compile(lambda x: x**2)(np.arange(3)), [0, 1, 4])

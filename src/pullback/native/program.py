@@ -186,7 +186,7 @@ class _Frame:
                 for k, array in enumerate(arrays, FIRST):
                     self.table[k] = array.ctypes.data
         if program.whole is not None:
-            program.whole(self.pointer)
+            self._call(program.whole)
             results = [arrays[k] for k in program.places]
         else:
             held = dict(zip(program.slots, arrays, strict=False))
@@ -194,12 +194,19 @@ class _Frame:
                 if isinstance(segment, Python):
                     self._interpret(segment, held)
                 else:
-                    segment(self.pointer)
+                    self._call(segment)
             results = [held[buffer] for buffer in program.results]
         self._check()
         for k in program.numbers:
             results[k] = results[k][()]
         return results
+
+    def _call(self, code: Any) -> None:
+        """Run machine code. An error of a library's loop is raised as the library raises it."""
+        try:
+            code(self.pointer)
+        except SystemError as error:
+            raise (error.__cause__ or error) from None
 
     def _check(self) -> None:
         """Raise what a thread has found wrong."""
