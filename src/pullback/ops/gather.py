@@ -130,15 +130,19 @@ def trace(
     return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype, out=out)
 
 
+def _triangle(m: Any, k: int) -> Any:
+    """Return where the lower triangle of `m` is; a vector stands for equal rows of a square."""
+    rows, columns = m.shape[-2:] if m.ndim > 1 else m.shape * 2
+    return np.tri(rows, columns, k, bool)
+
+
 @implements(np.tril)
 def tril(m: Any, k: int = 0) -> Any:
     """Return the lower triangle, zeros above."""
-    rows, columns = m.shape[-2:]
-    return np.where(np.tri(rows, columns, k, bool), m, 0)
+    return np.where(_triangle(m, k), m, 0)
 
 
 @implements(np.triu)
 def triu(m: Any, k: int = 0) -> Any:
     """Return the upper triangle, zeros below."""
-    rows, columns = m.shape[-2:]
-    return np.where(np.tri(rows, columns, k - 1, bool), 0, m)
+    return np.where(_triangle(m, k - 1), 0, m)
