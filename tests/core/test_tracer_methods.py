@@ -32,6 +32,10 @@ def changed(method, *args):
         lambda x: divmod(x, 0.7)[1],
         lambda x: divmod(5.1, x)[1],
         lambda x: copy.copy(x) * 2,
+        lambda x: x.view() * x.view(np.float64),
+        lambda x: x.ravel("F") * x[0].ravel("K").sum(),
+        lambda x: x * (x == None) + (x != "a"),  # noqa: E711
+        lambda x: sum(v * i for i, v in enumerate(x.flat)) + len(x.flat),
     ],
 )
 def test_methods_do_as_numpys(function):
@@ -47,3 +51,29 @@ def test_a_deep_copy_keeps_the_gradient():
         return np.sum(held * x)
 
     np.testing.assert_array_equal(pb.grad(f)(np.array([1.0, 2.0])), [0.0, 4.0])
+
+
+@pytest.mark.parametrize("order", ["A", "K"])
+def test_what_depends_on_the_order_in_memory_is_refused(order):
+    x = np.asfortranarray(X)
+    with pytest.raises(pb.errors.NotDifferentiableError, match="rows first"):
+        pb.vjp(lambda x: x.ravel(order), x)
+    with pytest.raises(pb.errors.NotDifferentiableError, match="rows first"):
+        pb.vjp(lambda x: np.reshape(x, (3, 2), "A"), x)
+
+
+def test_bytes_of_traced_numbers_are_refused():
+    with pytest.raises(pb.errors.NotDifferentiableError, match=r"astype.*1j"):
+        pb.vjp(lambda x: x.view(complex), X[:, :2])
+
+
+def test_elements_are_copies_and_no_plain_array():
+    def f(x):
+        y = x * 1.0
+        some = y.flat[1:3]
+        some[0] = 7.0  # does not reach y
+        return y
+
+    np.testing.assert_array_equal(pb.vjp(f, X)[0], X)
+    with pytest.raises(pb.errors.TracerError):
+        pb.vjp(lambda x: np.asarray(x.flat), X)

@@ -92,6 +92,7 @@ def others(jax):
         "cofactor": lambda a: det(a)[..., None, None] * jnp.linalg.inv(a).mT,
         "chain_product": jnp.multiply,
         "complex_absolute": jnp.abs,
+        "complex_of": jax.lax.complex,
         "concatenate": lambda *xs, axis: jnp.concatenate(xs, axis),
         "einsum": lambda *xs, operands, result: jnp.einsum(",".join(operands) + "->" + result, *xs),
         **{name: getattr(jnp.fft, name) for name in ("fft", "ifft", "rfft", "irfft")},

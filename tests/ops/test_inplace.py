@@ -127,7 +127,32 @@ def filled(x):
     return y
 
 
+def by_flat(x):
+    y = x * 1.0
+    y.flat[::3] += y.flat[1] * x[0]
+    y.T.flat = 2.0 * y.flat[:6].sum()
+    y.flat[[0, 3]] = [1.0, y[1, 1]]
+    return y
+
+
+def from_a_list(x):
+    y = x * 1.0
+    y[1] = [x[0, 0], 2.0, y[0, 1] * 3.0, 4]
+    return y
+
+
+def real_and_imaginary(x):
+    z = x * (1.0 + 2.0j)
+    z.real[0] = x[1] ** 2  # parts are views
+    z.imag *= 3.0
+    z.real = z.imag * x
+    part = z[1:].imag
+    part[0] = 5.0
+    return z.real + z.imag**2
+
+
 FUNCTIONS = [
+    by_flat, from_a_list, real_and_imaginary,
     slices, rows_and_columns, augmented, masks, index_arrays, view_writes_base, base_writes_view,
     two_views, view_of_a_view, transposed, reshaped, flipped, put_along, sorted_in_place, copied_to,
     filled,

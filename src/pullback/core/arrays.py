@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from pullback.core.aval import is_differentiable
+from pullback.core.foreign import refuse
 from pullback.core.tracer import Tracer
 
 
@@ -16,7 +17,10 @@ def array_of(x: Any) -> Any:
     >>> array_of([1, 2])
     array([1, 2])
     """
-    return x if isinstance(x, Tracer) else np.asarray(x)
+    if isinstance(x, Tracer):
+        return x
+    refuse(x.__class__)
+    return np.asarray(x)
 
 
 def is_array(x: Any) -> bool:

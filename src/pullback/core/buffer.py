@@ -42,7 +42,7 @@ class Buffer(Tracer):
         if not _is_basic(index) or value.shape == ():
             return value
         result = Buffer(value)
-        result.view = View(
+        result.origin = View(
             self,
             lambda base: base.value[index],
             lambda base, new: dispatch.functions[operator.setitem](base.value, index, new),
@@ -56,7 +56,7 @@ class Buffer(Tracer):
         if isinstance(self.value, Tracer) or isinstance(value, Tracer):
             self.assign(dispatch.functions[operator.setitem](self.value, index, value))
         else:
-            new = self.value.copy() if self.view is not None else self.value
+            new = self.value.copy() if self.origin is not None else self.value
             new[index] = value
             self.assign(new)
 

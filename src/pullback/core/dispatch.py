@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pullback.core.errors import NotDifferentiableError
+from pullback.core.foreign import is_plain, plain
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -111,7 +112,10 @@ def write_out(out: Any, result: Any) -> Any:
 
 def as_operand(x: Any) -> Any:
     """Return `x` as a ufunc takes it: lists become arrays, also lists that hold tracers."""
-    return lookup(functions, np.array)(x) if isinstance(x, (list, tuple)) else x
+    kind = x.__class__
+    if is_plain(kind):
+        return x
+    return lookup(functions, np.array)(x) if issubclass(kind, (list, tuple)) else plain(x)
 
 
 def _unknown(function: Any) -> str:

@@ -39,7 +39,7 @@ class Forward(Trace):
         tangents: list[Any] = []
         for a in args:
             if isinstance(a, Tracer) and a.context is self:
-                if a.view is not None:
+                if a.origin is not None:
                     a.refresh()
                 values.append(a.value)
                 tangents.append(a.node)

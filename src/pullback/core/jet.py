@@ -91,7 +91,7 @@ class Jet(Trace):
         series: list[Series | None] = []
         for a in args:
             mine = isinstance(a, Tracer) and a.context is self
-            if mine and a.view is not None:
+            if mine and a.origin is not None:
                 a.refresh()
             values.append(a.value if mine else a)
             series.append(a.node if mine else None)

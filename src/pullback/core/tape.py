@@ -98,7 +98,7 @@ class Tape(Trace):
         parents: list[TapeNode | None] = []
         for a in args:
             if isinstance(a, Tracer) and a.context is self:
-                if a.view is not None:
+                if a.origin is not None:
                     a.refresh()
                 values.append(a.value)
                 parents.append(a.node)

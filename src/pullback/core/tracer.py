@@ -20,6 +20,8 @@ from pullback.core import dispatch
 from pullback.core.aval import Aval, DType, Shape
 from pullback.core.callers import refuse_losses
 from pullback.core.errors import NotDifferentiableError, TracerError
+from pullback.core.foreign import refuse
+from pullback.core.methods import array_methods
 
 if TYPE_CHECKING:
     from pullback.core.op import Op
@@ -72,14 +74,15 @@ class View:
         self.version = base.version
 
 
+@array_methods
 class Tracer:
     """An array under trace: behaves as an ndarray of its shape and dtype.
 
     `value` is the array, or the tracer of a lower level, that it stands for; in a graph trace it
-    is the graph's node. `version` counts assignments into it, `view` is set for views.
+    is the graph's node. `version` counts assignments into it, `origin` is set for views.
     """
 
-    __slots__ = ("__weakref__", "context", "node", "value", "version", "view")
+    __slots__ = ("__weakref__", "context", "node", "origin", "value", "version")
 
     __array_priority__ = 1000.0
     __hash__ = object.__hash__
@@ -89,11 +92,11 @@ class Tracer:
         self.value = value
         self.node = node
         self.version = 0
-        self.view: View | None = None
+        self.origin: View | None = None
 
     if TYPE_CHECKING:
 
-        def __getattr__(self, name: str) -> Any: ...  # the methods set below
+        def __getattr__(self, name: str) -> Any: ...  # what array_methods adds
 
     # what is known without computing
 
@@ -147,11 +150,13 @@ class Tracer:
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method == "__call__" and not kwargs:
             rule = dispatch.ufuncs.get(ufunc)
-            if rule is not None and not any(x.__class__ in (list, tuple) for x in inputs):
-                return rule(*inputs)
+            if rule is not None:
+                return rule(*map(dispatch.as_operand, inputs))
         return dispatch.call_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        for kind in types:
+            refuse(kind)
         rule = dispatch.functions.get(func)
         if rule is None:
             rule = dispatch.lookup(dispatch.functions, func)
@@ -236,15 +241,15 @@ class Tracer:
     def assign(self, new: Any) -> None:
         """Re-bind this tracer to `new`, and what it is a view of likewise."""
         self.refresh()
-        steps, view = [(self, new)], self.view
+        steps, view = [(self, new)], self.origin
         while view is not None:
             new = view.write(view.base, new)
             steps.append((view.base, new))
-            view = view.base.view
+            view = view.base.origin
         for tracer, value in reversed(steps):
             tracer.rebind(value)
-            if tracer.view is not None:
-                tracer.view.version = tracer.view.base.version
+            if tracer.origin is not None:
+                tracer.origin.version = tracer.origin.base.version
 
     def alias(self) -> Tracer:
         """Return another tracer of the same value, which assignments to this one do not reach."""
@@ -263,10 +268,10 @@ class Tracer:
 
     def refresh(self) -> None:
         """Read a view anew when what it is a view of was assigned to."""
-        chain, view = [], self.view
+        chain, view = [], self.origin
         while view is not None:
             chain.append((self, view))
-            self, view = view.base, view.base.view
+            self, view = view.base, view.base.origin
         for tracer, view in reversed(chain):
             if view.version != view.base.version:
                 tracer.hold(view.read(view.base))
@@ -287,113 +292,3 @@ def highest_trace(args: Iterable[Any]) -> Trace | None:
             if top is None or trace.level > top.level:
                 top = trace
     return top
-
-
-def _binary(ufunc: np.ufunc) -> tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]:
-    def forward(self: Tracer, other: Any) -> Any:
-        return dispatch.ufuncs[ufunc](self, dispatch.as_operand(other))
-
-    def reflected(self: Tracer, other: Any) -> Any:
-        return dispatch.ufuncs[ufunc](dispatch.as_operand(other), self)
-
-    def in_place(self: Tracer, other: Any) -> Any:
-        result = dispatch.ufuncs[ufunc](self, dispatch.as_operand(other))
-        if not self.shape and self.view is None:
-            return result  # like NumPy's scalars, which are immutable: other names keep the value
-        self[...] = result
-        return self
-
-    return forward, reflected, in_place
-
-
-_BINARY = {
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "truediv": np.true_divide,
-    "floordiv": np.floor_divide,
-    "mod": np.remainder,
-    "pow": np.power,
-    "matmul": np.matmul,
-    "and": np.bitwise_and,
-    "or": np.bitwise_or,
-    "xor": np.bitwise_xor,
-    "lshift": np.left_shift,
-    "rshift": np.right_shift,
-}
-_COMPARISON = {
-    "lt": np.less,
-    "le": np.less_equal,
-    "gt": np.greater,
-    "ge": np.greater_equal,
-    "eq": np.equal,
-    "ne": np.not_equal,
-}
-_UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
-
-for _name, _ufunc in _BINARY.items():
-    for _prefix, _function in zip(("", "r", "i"), _binary(_ufunc), strict=True):
-        setattr(Tracer, f"__{_prefix}{_name}__", _function)
-Tracer.__divmod__, Tracer.__rdivmod__, _ = _binary(np.divmod)  # type: ignore[attr-defined,operator]
-for _name, _ufunc in _COMPARISON.items():
-    setattr(Tracer, f"__{_name}__", _binary(_ufunc)[0])
-for _name, _ufunc in _UNARY.items():
-    setattr(Tracer, f"__{_name}__", lambda self, _u=_ufunc: dispatch.ufuncs[_u](self))
-
-
-def _method(function: Any) -> Callable[..., Any]:
-    def method(self: Tracer, *args: Any, **kwargs: Any) -> Any:
-        return dispatch.lookup(dispatch.functions, function)(self, *args, **kwargs)
-
-    method.__doc__ = f"Call np.{function.__name__} on this array."
-    return method
-
-
-_METHODS = (
-    "all any argmax argmin argpartition argsort astype choose clip copy cumprod cumsum "
-    "diagonal dot max mean min nonzero prod put ravel repeat round searchsorted squeeze std sum "
-    "swapaxes take trace var"
-)
-for _name in _METHODS.split():
-    setattr(Tracer, _name, _method(getattr(np, _name)))
-
-
-def _varargs(function: Any) -> Callable[..., Any]:
-    def method(self: Tracer, *args: Any, **kwargs: Any) -> Any:
-        rule = dispatch.functions[function]
-        if len(args) == 1 and not isinstance(args[0], (int, np.integer)):
-            return rule(self, args[0], **kwargs)
-        return rule(self, args, **kwargs) if args else rule(self, **kwargs)
-
-    method.__doc__ = f"Call np.{function.__name__} on this array."
-    return method
-
-
-Tracer.reshape = _varargs(np.reshape)  # type: ignore[attr-defined]
-Tracer.transpose = _varargs(np.transpose)  # type: ignore[attr-defined]
-
-
-def _in_place(function: Any) -> Callable[..., None]:
-    def method(self: Tracer, *args: Any, **kwargs: Any) -> None:
-        self[...] = dispatch.functions[function](self, *args, **kwargs)
-
-    method.__doc__ = f"Call np.{function.__name__} on this array, in place."
-    return method
-
-
-def _fill(self: Tracer, value: Any) -> None:
-    self[...] = value
-
-
-Tracer.sort = _in_place(np.sort)  # type: ignore[attr-defined]
-Tracer.partition = _in_place(np.partition)  # type: ignore[attr-defined]
-Tracer.flatten = lambda self, order="C": np.copy(np.ravel(self, order))  # type: ignore[attr-defined]
-Tracer.compress = lambda self, condition, axis=None: np.compress(condition, self, axis)  # type: ignore[attr-defined]
-Tracer.fill = _fill  # type: ignore[attr-defined]
-Tracer.conj = Tracer.conjugate = lambda self: dispatch.ufuncs[np.conjugate](self)  # type: ignore[attr-defined]
-Tracer.T = property(lambda self: dispatch.functions[np.transpose](self))  # type: ignore[attr-defined]
-Tracer.mT = property(lambda self: dispatch.functions[np.swapaxes](self, -1, -2))  # type: ignore[attr-defined]
-Tracer.real = property(lambda self: dispatch.functions[np.real](self))  # type: ignore[attr-defined]
-Tracer.imag = property(lambda self: dispatch.functions[np.imag](self))  # type: ignore[attr-defined]
-Tracer.flat = property(lambda self: iter(dispatch.functions[np.ravel](self)))  # type: ignore[attr-defined]
-Tracer.__copy__ = Tracer.__deepcopy__ = lambda self, memo=None: dispatch.functions[np.copy](self)  # type: ignore[attr-defined]

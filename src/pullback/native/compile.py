@@ -14,6 +14,7 @@ from pullback.core import pytree
 from pullback.core.aval import Aval, aval_of, is_bfloat16
 from pullback.core.collector import uncollected
 from pullback.core.errors import ConfigError, DTypeError
+from pullback.core.foreign import refuse
 from pullback.core.graph import Graph
 from pullback.core.tracer import Tracer
 from pullback.core.tracing import argument_names, trace
@@ -257,6 +258,7 @@ def _signature(x: Any) -> Any:
     if isinstance(x, (bool, int, float, complex)) and not isinstance(x, np.generic):
         return type(x)
     if isinstance(x, (np.ndarray, np.generic)):
+        refuse(x.__class__, "argument")
         return x.shape, x.dtype
     aval: Aval = aval_of(x)
     return aval.shape, aval.dtype

@@ -165,6 +165,7 @@ PARTS: dict[str, Callable[..., Parts]] = {
     "exp": _exp,
     "real": lambda f, x: x[:1],
     "imag": lambda f, x: x[1:],
+    "complex_of": lambda f, re, im: (re[0], im[0]),
     "conjugate": lambda f, x: (x[0], f("negative", x[1])),
     "absolute": lambda f, x: (f("hypot", *x),),
     "complex_absolute": lambda f, x: (f("hypot", *x),),

@@ -16,6 +16,7 @@ from pullback.core.op import call
 from pullback.ops.batching import pointwise
 from pullback.ops.comparison import absolute, real_sign
 from pullback.ops.families import chain, general, linear, same_as_first
+from pullback.ops.shape import as_view
 
 
 def _real_aval(x: Aval, **params: Any) -> Aval:
@@ -52,6 +53,26 @@ conjugate = linear(
     infer=same_as_first,
     batch=pointwise("conjugate"),
     samples=_complex_samples,
+)
+
+
+def _joined(re: Any, im: Any) -> Any:
+    out = np.empty(np.shape(re), np.result_type(re, np.complex64))
+    out.real, out.imag = re, im
+    return out[()]
+
+
+complex_of = linear(
+    "complex_of",
+    _joined,
+    lambda i, ct, args, params: ct * 1j if i else ct,
+    infer=lambda re, im: Aval(re.shape, np.result_type(re.dtype, np.complex64)),
+    batch=pointwise("complex_of"),
+    samples=lambda rng: [
+        ((rng.normal(size=shape), rng.normal(size=shape)), {}) for shape in ((3, 2), (), (0, 2))
+    ],
+    arguments=(0, 1),
+    notation=call("complex"),
 )
 
 
@@ -92,14 +113,22 @@ ufuncs[np.conjugate] = lambda x: conjugate(x) if x.dtype.kind == "c" else x
 
 @implements(np.real)
 def real(val: Any) -> Any:
-    """Return the real part; a real array is its own."""
-    return real_part(val) if val.dtype.kind == "c" else val
+    """Return the real part, a view; a real array is its own."""
+    if val.dtype.kind != "c":
+        return val
+    return as_view(
+        real_part(val), val, real_part, lambda base, new: complex_of(new, imaginary_part(base))
+    )
 
 
 @implements(np.imag)
 def imag(val: Any) -> Any:
-    """Return the imaginary part; zeros for a real array."""
-    return imaginary_part(val) if val.dtype.kind == "c" else np.zeros(val.shape, val.dtype)
+    """Return the imaginary part, a view; zeros for a real array."""
+    if val.dtype.kind != "c":
+        return np.broadcast_to(np.zeros((), val.dtype), val.shape)  # read-only, as NumPy's
+    return as_view(
+        imaginary_part(val), val, imaginary_part, lambda base, new: complex_of(real_part(base), new)
+    )
 
 
 @implements(np.angle)

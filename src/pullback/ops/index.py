@@ -23,6 +23,7 @@ from pullback.core.tracer import Tracer
 from pullback.ops.batching import batch_size, spread_to
 from pullback.ops.families import RULES_KEPT, linear
 from pullback.ops.shape import as_view
+from pullback.ops.values import as_array
 
 Shape = tuple[int, ...]
 
@@ -336,7 +337,7 @@ def getitem(x: Any, index: Any) -> Any:
 @implements(operator.setitem)
 def setitem(x: Any, index: Any, value: Any) -> Any:
     """Return a copy of `x` with `value`, broadcast and cast to x's dtype, at the index."""
-    value = value if isinstance(value, (Tracer, int, float, complex)) else np.asarray(value)
+    value = value if isinstance(value, (Tracer, int, float, complex)) else as_array(value)
     kind = getattr(value, "dtype", np.result_type(value)).kind
     dtype = np.dtype(x.dtype)
     if kind == "c" and dtype.kind != "c":

@@ -25,7 +25,7 @@ Shape = tuple[int, ...]
 def as_view(result: Any, base: Any, read: Callable[[Any], Any], write: Any) -> Any:
     """Mark `result` as a view of `base`: assignments to either are seen by both."""
     if isinstance(result, Tracer) and isinstance(base, Tracer) and result is not base:
-        result.view = View(base, read, write)
+        result.origin = View(base, read, write)
     return result
 
 
@@ -61,12 +61,17 @@ def _full_shape(old: Shape, new: Any) -> Shape:
 def reshape(a: Any, /, shape: Any = None, order: str = "C", *, copy: Any = None, **old: Any) -> Any:
     """Return the elements in another shape; a view."""
     shape = old.get("newshape", shape)
+    if order not in ("C", "F") and a.ndim > 1:
+        raise NotDifferentiableError(
+            f"order={order!r} asks how the array lies in memory, which a traced one does not: "
+            "expected 'C' (rows first) or 'F' (columns first)"
+        )
     if order == "F":
         wanted = _full_shape(a.shape, shape)
         return np.transpose(np.reshape(np.transpose(a), wanted[::-1]))
     wanted = _full_shape(a.shape, shape)
     result = reshape_op(a, shape=wanted)
-    if isinstance(a, Tracer) and a.view is not None:
+    if isinstance(a, Tracer) and a.origin is not None:
         return as_view(result, a, _view_or_copy, _view_or_copy)
     return as_view(
         result, a, lambda base: reshape_op(base, shape=wanted),
@@ -85,7 +90,7 @@ def _view_or_copy(*arrays: Any) -> Any:
 @implements(np.ravel)
 def ravel(a: Any, order: str = "C") -> Any:
     """Return the elements as one axis."""
-    return np.reshape(a, -1, order="F" if order == "F" else "C")
+    return reshape(a, -1, order)
 
 
 @implements(np.expand_dims)

@@ -14,6 +14,7 @@ from pullback.core.errors import (
     NotDifferentiableError,
     ShapeError,
 )
+from pullback.core.foreign import plain
 from pullback.core.tracer import Tracer
 
 
@@ -23,7 +24,7 @@ def as_array(leaf: Any, describe: Callable[[], str]) -> Any:
     Raises DTypeError, naming the argument by `describe()`, for what has no derivative.
     """
     if isinstance(leaf, (np.ndarray, Tracer)) and is_differentiable(leaf.dtype):
-        return leaf
+        return leaf if leaf.__class__ is np.ndarray else plain(leaf, describe())
     if isinstance(leaf, (float, complex)) and not isinstance(leaf, np.generic):
         return np.asarray(leaf)
     if isinstance(leaf, np.generic) and is_differentiable(leaf.dtype):

@@ -293,7 +293,7 @@ RULES: dict[str, Callable[..., bool]] = {
     **dict.fromkeys(("cumprod", "cumsum"), _cumulative),
     **dict.fromkeys(("fft", "ifft", "rfft"), _fft),
     **dict.fromkeys(("max_pool", "window_sum"), _window),
-    **dict.fromkeys(("matmul", "chain_product", "ldexp"), _binary),
+    **dict.fromkeys(("matmul", "chain_product", "complex_of", "ldexp"), _binary),
     **dict.fromkeys(("complex_absolute", "conjugate", "imag", "real", "stop_gradient"), _unary),
     **dict.fromkeys(
         ("cholesky", "cofactor", "det", "eig", "expm", "inv", "slogdet", "sqrtm"), _square

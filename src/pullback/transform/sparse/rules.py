@@ -240,7 +240,9 @@ def einsum(op: Op, parts: Parts, values: Values, params: Params, aval: Any) -> D
 
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys(["real", "imag", "conjugate", "astype", "complex_absolute"], pointwise),
+    **dict.fromkeys(
+        ["real", "imag", "complex_of", "conjugate", "astype", "complex_absolute"], pointwise
+    ),
     **dict.fromkeys(["polygamma", "lambertw", "ldexp", "recompute"], pointwise),
     **dict.fromkeys(["reshape", "transpose", "broadcast_to", "flip", "roll"], moving),
     **dict.fromkeys(["concatenate", "pad"], moving),
