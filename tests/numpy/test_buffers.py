@@ -66,6 +66,16 @@ def test_lists_of_traced_values_are_arrays_inside_traced_buffers():
     np.testing.assert_array_equal(found, [2, 1, 1])
 
 
+def test_full_like_takes_another_shape_and_traced_values():
+    def f(x):
+        b = np.full_like(x, 9.0, shape=(2, 2))
+        b[0] = x[:2]
+        return np.sum(b * np.full_like(x, x[2], shape=2))
+
+    assert f(X) == (X[0] + X[1] + 18) * X[2]
+    np.testing.assert_array_equal(pb.grad(f)(X), [3.0, 3.0, 21.0])
+
+
 @pytest.mark.parametrize("create", [np.zeros_like, np.empty_like, np.ones_like])
 def test_arrays_like_a_traced_one_take_traced_values(create):
     def f(x):

@@ -57,7 +57,7 @@ conjugate = linear(
 
 
 def _joined(re: Any, im: Any) -> Any:
-    out = np.empty(np.shape(re), np.result_type(re, np.complex64))
+    out = np.empty(np.broadcast_shapes(re.shape, im.shape), np.result_type(re, np.complex64))
     out.real, out.imag = re, im
     return out[()]
 
@@ -66,7 +66,9 @@ complex_of = linear(
     "complex_of",
     _joined,
     lambda i, ct, args, params: ct * 1j if i else ct,
-    infer=lambda re, im: Aval(re.shape, np.result_type(re.dtype, np.complex64)),
+    infer=lambda re, im: Aval(
+        np.broadcast_shapes(re.shape, im.shape), np.result_type(re.dtype, np.complex64)
+    ),
     batch=pointwise("complex_of"),
     samples=lambda rng: [
         ((rng.normal(size=shape), rng.normal(size=shape)), {}) for shape in ((3, 2), (), (0, 2))

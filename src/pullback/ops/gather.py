@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
 from pullback.core.arrays import array_of
 from pullback.core.dispatch import implements
-from pullback.core.errors import ShapeError
+from pullback.core.errors import NotDifferentiableError, ShapeError
 from pullback.core.tracer import Tracer
 from pullback.ops.axes import one_axis
 from pullback.ops.index import HOLE, Template, gather_op, scatter_op
@@ -35,6 +36,29 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
         out[...] = result
         return out
     return result
+
+
+@implements(np.lib.stride_tricks.sliding_window_view)
+def sliding_window_view(
+    x: Any, window_shape: Any, axis: Any = None, *, subok: bool = False, writeable: bool = False
+) -> Any:
+    """Return the windows that slide along the axes, the places in them along new last axes."""
+    if writeable:
+        raise NotDifferentiableError(
+            "sliding_window_view(writeable=True): windows share elements, and traced ones are "
+            "copies; assign to the array itself"
+        )
+    sizes = tuple(window_shape) if np.ndim(window_shape) else (window_shape,)
+    axes = range(x.ndim) if axis is None else normalize_axis_tuple(axis, x.ndim, "axis", True)
+    if len(sizes) != len(axes):
+        raise ShapeError(f"window_shape: expected {len(axes)} sizes, one an axis, got {sizes}")
+    for size, k in zip(sizes, axes, strict=True):
+        count = x.shape[k] - size + 1
+        if size < 0 or count < 1:
+            raise ShapeError(f"window_shape: expected 0 to {x.shape[k]} on axis {k}, got {size}")
+        places = np.arange(count)[:, None] + np.arange(size)
+        x = np.moveaxis(np.take(x, places, axis=k), k + 1, -1)
+    return x
 
 
 def _along(shape: tuple[int, ...], indices: Any, axis: int) -> tuple[Any, ...]:

@@ -62,12 +62,18 @@ implements(np.empty_like)(_creator(np.empty))
 
 
 @implements(np.full_like)
-def full_like(a: Any, fill_value: Any, dtype: Any = None, *args: Any, **options: Any) -> Any:
-    """Return `fill_value`, which may be traced, in the shape and dtype of `a`."""
-    wanted = np.dtype(a.dtype if dtype is None else dtype)
+def full_like(
+    a: Any, fill_value: Any, dtype: Any = None, *args: Any, shape: Any = None, **options: Any
+) -> Any:
+    """Return `fill_value`, which may be traced, in the shape and dtype of `a`, or another shape.
+
+    The result takes traced values by assignment.
+    """
+    kind = np.dtype(a.dtype if dtype is None else dtype)
+    wanted = np.shape(a) if shape is None else shape
     if isinstance(fill_value, Tracer):
-        return np.broadcast_to(np.astype(fill_value, wanted), np.shape(a))  # type: ignore[call-overload]
-    return np.full(np.shape(a), fill_value, wanted)
+        return np.copy(np.broadcast_to(np.astype(fill_value, kind), wanted))  # type: ignore[call-overload]
+    return Buffer(np.full(wanted, fill_value, kind))
 
 
 @implements(np.array, np.asarray, np.asanyarray)
