@@ -185,28 +185,24 @@ class _Frame:
                 self._refuse_overlaps(arrays)
                 for k, array in enumerate(arrays, FIRST):
                     self.table[k] = array.ctypes.data
-        if program.whole is not None:
-            self._call(program.whole)
-            results = [arrays[k] for k in program.places]
-        else:
-            held = dict(zip(program.slots, arrays, strict=False))
-            for segment in program.segments:
-                if isinstance(segment, Python):
-                    self._interpret(segment, held)
-                else:
-                    self._call(segment)
-            results = [held[buffer] for buffer in program.results]
+        try:
+            if program.whole is not None:
+                program.whole(self.pointer)
+                results = [arrays[k] for k in program.places]
+            else:
+                held = dict(zip(program.slots, arrays, strict=False))
+                for segment in program.segments:
+                    if isinstance(segment, Python):
+                        self._interpret(segment, held)
+                    else:
+                        segment(self.pointer)
+                results = [held[buffer] for buffer in program.results]
+        except SystemError as error:  # a library's loop has left an error of its own
+            raise (error.__cause__ or error) from None
         self._check()
         for k in program.numbers:
             results[k] = results[k][()]
         return results
-
-    def _call(self, code: Any) -> None:
-        """Run machine code. An error of a library's loop is raised as the library raises it."""
-        try:
-            code(self.pointer)
-        except SystemError as error:
-            raise (error.__cause__ or error) from None
 
     def _check(self) -> None:
         """Raise what a thread has found wrong."""
