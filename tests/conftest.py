@@ -1,5 +1,6 @@
 """What every test shares: hypothesis' profile, the real data, JAX in float64."""
 
+import itertools
 import os
 from pathlib import Path
 
@@ -22,12 +23,17 @@ def mnist_dir():
     return folder
 
 
-@pytest.fixture(scope="session")
+tests_with_jax = itertools.count(1)
+
+
+@pytest.fixture
 def jax():
     """JAX with 64-bit numbers; skips where it is not installed."""
     module = pytest.importorskip("jax", reason="JAX is not installed (extra `crosscheck`)")
     module.config.update("jax_enable_x64", True)
-    return module
+    yield module
+    if next(tests_with_jax) % 20 == 0:
+        module.clear_caches()  # it keeps what it compiled: 10 MB a test
 
 
 @pytest.fixture(scope="session")
