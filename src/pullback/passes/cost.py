@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pullback.core.graph import Graph, Node
+from pullback.core.graph import Graph, Node, remembered
 from pullback.core.memory import is_view, nbytes
 
 _CALL = 500.0
@@ -67,4 +67,9 @@ def worth_compiling(graph: Graph, times: float) -> bool:
 
     An estimate decides, not a clock: the same training is to run the same way each time.
     """
-    return 1e-9 * sum(map(cost, graph.nodes)) * times > COMPILE_SECONDS
+    return 1e-9 * _nanoseconds((graph,)) * times > COMPILE_SECONDS
+
+
+@remembered
+def _nanoseconds(graphs: tuple[Graph, ...]) -> float:
+    return sum(cost(node) for graph in graphs for node in graph.nodes)
