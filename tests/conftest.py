@@ -1,5 +1,6 @@
 """What every test shares: hypothesis' profile, the real data, JAX in float64."""
 
+import gc
 import itertools
 import os
 from pathlib import Path
@@ -21,6 +22,15 @@ def mnist_dir():
     if not folder.is_dir():
         pytest.skip(f"{folder} does not exist")
     return folder
+
+
+@pytest.fixture
+def uncollected():
+    """What is dropped is freed by references alone: Python's collector does not run."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 tests_with_jax = itertools.count(1)

@@ -2,12 +2,13 @@
 
 import copy
 import pickle
+import weakref
 
 import numpy as np
 import pytest
 
 import pullback as pb
-from pullback.core.graph import Graph, Node
+from pullback.core.graph import Graph, Node, remembered
 
 
 def neuron(w, x):
@@ -159,3 +160,20 @@ def test_a_graph_with_rules_of_the_user_is_not_pickled_as_something_else():
     exp.defjvp(lambda primals, tangents: (2.0 * primals[0], 2.0 * tangents[0]))
     with pytest.raises(pickle.PicklingError, match="'exp' has rules of the user's own"):
         pickle.dumps(pb.trace(exp, 0.5))
+
+
+def test_what_is_remembered_of_a_graph_is_made_once_and_does_not_keep_it_alive(uncollected):
+    made = []
+
+    @remembered
+    def length(first, factor):
+        made.append(first[1:])
+        return factor * len(first[0].nodes)
+
+    one, two = (pb.trace(neuron, np.ones(3), np.ones((2, 3))) for _ in range(2))
+    found = [length((g, k), factor) for g in (one, two) for k in (1, 2, 1) for factor in (1, 10)]
+    assert found == [4, 40] * 6
+    assert len(made) == 8
+    there = weakref.ref(one)
+    del one
+    assert there() is None

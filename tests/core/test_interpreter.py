@@ -1,6 +1,7 @@
 """Planned execution gives what node-by-node evaluation gives, and never shares its buffers."""
 
 import threading
+import weakref
 
 import numpy as np
 from hypothesis import given
@@ -94,3 +95,13 @@ def test_one_graph_serves_several_threads():
     for t in threads:
         t.join()
     assert not wrong
+
+
+def test_a_graph_that_is_dropped_frees_its_constants_and_buffers(uncollected):
+    table = np.ones((60, 60))
+    graph = pb.trace(lambda x: np.tanh(np.tanh(x @ table)), table)
+    graph(table)
+    (constant,) = [node.value for node in graph.constants]
+    held = weakref.ref(constant), weakref.ref(graph.program._pool[0][0])
+    del graph, constant
+    assert [x() for x in held] == [None, None]

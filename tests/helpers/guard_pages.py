@@ -92,10 +92,12 @@ class Frame(program._Frame):
         self.arena, self.start = np.frombuffer(self.region, np.uint8), 0
         self.table[program.ARENA] = self.arena.ctypes.data
 
-    def run(self, leaves, converted):
-        kept = self.program.donated
+    def run(self, compiled, leaves, converted):
+        kept = compiled.donated
         return super().run(
-            tuple(x if k in kept else guarded(x) for k, x in enumerate(leaves)), converted
+            compiled,
+            tuple(x if k in kept else guarded(x) for k, x in enumerate(leaves)),
+            converted,
         )
 
 

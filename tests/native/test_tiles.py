@@ -122,7 +122,7 @@ def in_portions(graph, arrays):
     assert found
     code = Loaded(Compilation(text).object_file())
     program.whole = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.address("run0"))
-    return _Frame(program).run(tuple(arrays), converted=True)
+    return _Frame(program).run(program, tuple(arrays), converted=True)
 
 
 @pytest.mark.parametrize("form", ["NN", "NT", "TN"])

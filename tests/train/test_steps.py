@@ -1,5 +1,7 @@
 """Many steps in one call: the same numbers as one by one, whole and partial batches, divergence."""
 
+import weakref
+
 import numpy as np
 import pytest
 
@@ -70,3 +72,13 @@ def test_the_model_before_an_epoch_stays_as_it_was():
     epoch(True, pb.train.Dataset(X, T), 7, model=model)
     for a, b in zip(pb.tree.leaves(model), pb.tree.leaves(before), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_trainer_that_is_dropped_frees_its_programs(uncollected):
+    model = pb.nn.mlp(pb.random.key(0), [5, 8, 3])
+    trainer = pb.train.Trainer(model, "softmax_cross_entropy", pb.optim.adam(1e-2))
+    trainer.fit(pb.train.Dataset(X, T), epochs=2, batch_size=10)
+    ((_, loop),) = trainer._steps._loops.values()
+    program = weakref.ref(loop.program)
+    del loop, trainer
+    assert program() is None

@@ -187,7 +187,10 @@ class Graph:
 
         Without it, the interpreter does. `executor` says afterwards which one it is.
         """
-        self._program = executor(self)
+        twin = Graph(  # a program and its graph that hold each other would stay
+            self.arguments, self.results, self.in_tree, self.out_tree, self.name, self.nodes
+        )
+        self._program = executor(twin)
         self.executor = executor
         return self
 
@@ -294,7 +297,7 @@ def remembered(function: F) -> F:
     @wraps(function)
     def lookup(first: Any, *rest: Any) -> Any:
         known = first[0].derived
-        key = (function, first, rest)
+        key = (function, first[1:], rest)  # a table that held its graph would keep it alive
         if key not in known:
             known[key] = function(first, *rest)
         return known[key]

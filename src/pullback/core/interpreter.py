@@ -36,7 +36,7 @@ class Program:
             elif node.is_constant:
                 names[f"v{k}"] = node.value
         exec(compile(self.source, f"<{graph.name}>", "exec"), names)  # generated just above
-        self._run: Callable[[Any, Any], list[Any]] = names["run"]
+        self._run: Callable[[Any, Any], list[Any]] = names.pop("run")  # or it would hold itself
         self._pool: list[list[Any]] = []
 
     def __call__(self, leaves: Sequence[Any]) -> list[Any]:

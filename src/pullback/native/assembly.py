@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, Literal
 
 import numpy as np
@@ -202,15 +202,8 @@ class Assembly:
         code = pointers.code
         bases = [pointers.of(b) for b in (step.out, step.a, step.b)]
         routine = pointers.slot(self.slot_of(blas.routine(step.out.dtype)))
-        counters: list[str] = []
-
-        def nest(depth: int) -> None:
-            if depth < len(step.batch):
-                with code.loop(step.batch[depth]) as counter:
-                    counters.append(counter)
-                    nest(depth + 1)
-                    counters.pop()
-                return
+        with self._alone(code), ExitStack() as nest:
+            counters = [nest.enter_context(code.loop(n)) for n in step.batch]
             moved = []
             for base, place in zip(bases, step.offsets, strict=True):
                 offset = str(place.const)
@@ -219,9 +212,6 @@ class Assembly:
                     offset = code.let(f"add i64 {offset}, {term}")
                 moved.append(code.element(step.out.dtype, base, offset))
             blas.write_call(code, step, routine, *moved)
-
-        with self._alone(code):
-            nest(0)
 
     def _library(self, step: Call, pointers: Pointers) -> None:
         code = pointers.code

@@ -25,6 +25,7 @@ WANTED_FLAGS = 0x0001 | 0x0100  # C order, aligned
 WRITEABLE = 0x0400
 OVERLAP = -2
 ENTER = "enter_"
+_PROTOTYPE = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_void_p)
 
 
 def write(
@@ -143,7 +144,7 @@ def _check(code: Code, type_: str, value: str, wanted: str) -> None:
 
 def function(address: int) -> Any:
     """Return the function at `address` to be called from Python, the interpreter's lock held."""
-    return ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.py_object, ctypes.c_void_p)(address)
+    return _PROTOTYPE(address)
 
 
 def write_enter(module: Module, name: str, threads: int) -> None:

@@ -62,8 +62,8 @@ class NativeProgram:
             b: np.ascontiguousarray(b.value) for b in self.slots if b.kind == "constant"
         }
         self.addresses: dict[Any, int] = {}  # entries after the buffers' for what lies elsewhere
-        names, self.llvm = self._assemble()
-        self._code = Loaded(cache.object_file(self.llvm))
+        names, assembly = self._assemble()
+        self._code = Loaded(cache.object_file(assembly))
         at = self._code.address
         self.segments = [
             team.function(at(s), at(binding.ENTER + s), self.threads) if isinstance(s, str) else s
@@ -88,9 +88,39 @@ class NativeProgram:
             frame = self._pool.pop()  # atomic, so that no two threads get the same memory
         except IndexError:
             frame = _Frame(self)
-        results = frame.run(leaves, converted)
+        results = frame.run(self, leaves, converted)
         self._pool.append(frame)
         return results
+
+    @property
+    def llvm(self) -> str:
+        """LLVM's assembly, written anew: it is longer than all the rest."""
+        return self._assemble()[1]
+
+    def release(self) -> None:
+        """Let go of the memory that is kept from call to call; the next one takes it anew."""
+        self._pool.clear()
+
+    def converted(self, leaves: Sequence[Any]) -> tuple[Any, ...]:
+        """Return arrays as the program needs them; those that fit are the very same."""
+        arguments = self.graph.arguments
+        wanted = [["C", "A", *"W" * (k in self.donated)] for k in range(len(arguments))]
+        return tuple(
+            np.require(x, node.aval.dtype, flags)
+            for x, node, flags in zip(leaves, arguments, wanted, strict=True)
+        )
+
+    def refuse_overlaps(self, arrays: Sequence[Any]) -> None:
+        """Raise ConfigError where a donated array lies in the memory of another argument."""
+        arguments = self.graph.arguments
+        for k in self.donated:
+            for j in range(len(arguments)):
+                if j != k and np.may_share_memory(arrays[k], arrays[j]):
+                    names = arguments[k].name, arguments[j].name
+                    raise ConfigError(
+                        f"{self.graph.name}: argument {names[0]!r} is donated, so that it "
+                        f"is overwritten, but {names[1]!r} lies in the same memory; pass a copy"
+                    )
 
     def _pairs(self, donated: Sequence[int]) -> list[tuple[Buffer, Buffer]]:
         """Pair donated arguments with results of their kind, in order."""
@@ -155,10 +185,12 @@ def _address(x: Any) -> int:
 
 
 class _Frame:
-    """The memory of one call: its arena and its table of pointers."""
+    """The memory of one call: its arena and its table of pointers.
+
+    It does not hold its program, or neither would be freed before Python's collector finds them.
+    """
 
     def __init__(self, program: NativeProgram) -> None:
-        self.program = program
         self.arena = np.empty(program.plan.size + memory.ALIGNMENT, np.uint8)
         self.error = np.zeros(program.threads * ERROR_STRIDE // 4, np.int32)
         self.table = np.zeros(FIRST + len(program.slots) + len(program.addresses), np.uintp)
@@ -171,18 +203,19 @@ class _Frame:
             self.table[k] = _address(x)
         self.pointer = int(self.table.ctypes.data)
 
-    def run(self, leaves: tuple[Any, ...], converted: bool) -> list[Any] | None:
+    def run(
+        self, program: NativeProgram, leaves: tuple[Any, ...], converted: bool
+    ) -> list[Any] | None:
         """Run the program; None where an array does not fit exactly and shall not be converted."""
-        program = self.program
         made = tuple([make(shape, dtype) for make, shape, dtype in program.made])
         arrays = leaves + made
         misfit = program.bind is None or program.bind(arrays, self.pointer)
         if misfit:
             if not converted and misfit != binding.OVERLAP:
                 return None
-            arrays = self._converted(leaves) + made
+            arrays = program.converted(leaves) + made
             if program.bind is None or program.bind(arrays, self.pointer):
-                self._refuse_overlaps(arrays)
+                program.refuse_overlaps(arrays)
                 for k, array in enumerate(arrays, FIRST):
                     self.table[k] = array.ctypes.data
         try:
@@ -193,61 +226,40 @@ class _Frame:
                 held = dict(zip(program.slots, arrays, strict=False))
                 for segment in program.segments:
                     if isinstance(segment, Python):
-                        self._interpret(segment, held)
+                        self._interpret(program, segment, held)
                     else:
                         segment(self.pointer)
                 results = [held[buffer] for buffer in program.results]
         except SystemError as error:  # a library's loop has left an error of its own
             raise (error.__cause__ or error) from None
-        self._check()
+        self._check(program)
         for k in program.numbers:
             results[k] = results[k][()]
         return results
 
-    def _check(self) -> None:
+    def _check(self, program: NativeProgram) -> None:
         """Raise what a thread has found wrong."""
-        if not self.error[0] and (self.program.threads == 1 or not self.error.any()):
+        if not self.error[0] and (program.threads == 1 or not self.error.any()):
             return
         flags = int(np.bitwise_or.reduce(self.error))
         self.error[:] = 0
-        raise error_of(flags, self.program.graph.name)
+        raise error_of(flags, program.graph.name)
 
-    def _converted(self, leaves: Sequence[Any]) -> tuple[Any, ...]:
-        """Return arrays as the program needs them; those that fit are the very same."""
-        arguments = self.program.graph.arguments
-        wanted = [["C", "A", *"W" * (k in self.program.donated)] for k in range(len(arguments))]
-        return tuple(
-            np.require(x, node.aval.dtype, flags)
-            for x, node, flags in zip(leaves, arguments, wanted, strict=True)
-        )
-
-    def _refuse_overlaps(self, arrays: Sequence[Any]) -> None:
-        """Raise ConfigError where a donated array lies in the memory of another argument."""
-        arguments = self.program.graph.arguments
-        for k in self.program.donated:
-            for j in range(len(arguments)):
-                if j != k and np.may_share_memory(arrays[k], arrays[j]):
-                    names = arguments[k].name, arguments[j].name
-                    raise ConfigError(
-                        f"{self.program.graph.name}: argument {names[0]!r} is donated, so that it "
-                        f"is overwritten, but {names[1]!r} lies in the same memory; pass a copy"
-                    )
-
-    def _interpret(self, step: Python, held: dict[Buffer, Any]) -> None:
-        self._check()  # what NumPy would be given is not what was asked for
-        args = [self._view(b, held).reshape(shape)[()] for b, shape in step.inputs]
+    def _interpret(self, program: NativeProgram, step: Python, held: dict[Buffer, Any]) -> None:
+        self._check(program)  # what NumPy would be given is not what was asked for
+        args = [self._view(program, b, held).reshape(shape)[()] for b, shape in step.inputs]
         out = step.node.op.forward(*args, **step.node.params)
         several = isinstance(step.node.aval, tuple)
         outs, avals = (out, step.node.aval) if several else ((out,), (step.node.aval,))
         for buffer, value, aval in zip(step.out, outs, avals, strict=True):
             array = held[buffer] = np.array(value, aval.dtype, order="C").reshape(aval.shape)
-            if buffer in self.program.slots:
-                self.table[self.program.slots[buffer]] = array.ctypes.data
+            if buffer in program.slots:
+                self.table[program.slots[buffer]] = array.ctypes.data
 
-    def _view(self, buffer: Buffer, held: dict[Buffer, Any]) -> Any:
+    def _view(self, program: NativeProgram, buffer: Buffer, held: dict[Buffer, Any]) -> Any:
         if buffer in held:
             return held[buffer]
         if buffer.kind == "constant":
             return np.asarray(buffer.value)
-        start = self.start + self.program.plan.offsets[buffer]
+        start = self.start + program.plan.offsets[buffer]
         return self.arena[start : start + buffer.nbytes].view(buffer.dtype)

@@ -107,32 +107,42 @@ def rebuilt(
 
     What several of them share they share afterwards.
     """
-    known: dict[Expr, Expr] = {}
-
-    def gathers(group: tuple[Gather, ...]) -> tuple[Gather, ...]:
-        return tuple([Gather(expr(g.index), g.length, g.stride) for g in group])
-
-    def expr(e: Expr) -> Expr:
-        found = known.get(e)
-        if found is None:
-            found = e
-            if isinstance(e, Load):
-                other = of_load(e)
-                if other is e:
-                    other = Load(of_buffer(e.buffer), change(e.offset), gathers(e.gathers))
-                found = other
-            elif isinstance(e, Count):
-                found = Count(change(e.offset))
-            elif isinstance(e, Apply):
-                found = Apply(e.name, tuple([expr(a) for a in e.args]), e.working, e.dtype)
-            known[e] = found
-        return found
-
+    values = _Rebuilt(change, of_load, of_buffer)
     made: list[Statement] = []
     for s in body:
-        buffer, offset, value = of_buffer(s.buffer), change(s.offset), expr(s.value)
+        buffer, offset, value = of_buffer(s.buffer), change(s.offset), values.of(s.value)
         if isinstance(s, Reduce):
             made.append(Reduce(buffer, offset, value, s.combine, loops(s.kept)))
         else:
-            made.append(Store(buffer, offset, value, gathers(s.gathers), s.add))
+            made.append(Store(buffer, offset, value, values.gathers(s.gathers), s.add))
     return tuple(made)
+
+
+class _Rebuilt:
+    """Expressions of several statements rebuilt, each once; see `rebuilt`."""
+
+    def __init__(
+        self, change: Map, of_load: Callable[[Load], Expr], of_buffer: Callable[[Buffer], Buffer]
+    ) -> None:
+        self._change, self._of_load, self._of_buffer = change, of_load, of_buffer
+        self._known: dict[Expr, Expr] = {}
+
+    def gathers(self, group: tuple[Gather, ...]) -> tuple[Gather, ...]:
+        return tuple([Gather(self.of(g.index), g.length, g.stride) for g in group])
+
+    def of(self, e: Expr) -> Expr:
+        found = self._known.get(e)
+        if found is None:
+            found = e
+            if isinstance(e, Load):
+                other = self._of_load(e)
+                if other is e:
+                    buffer, offset = self._of_buffer(e.buffer), self._change(e.offset)
+                    other = Load(buffer, offset, self.gathers(e.gathers))
+                found = other
+            elif isinstance(e, Count):
+                found = Count(self._change(e.offset))
+            elif isinstance(e, Apply):
+                found = Apply(e.name, tuple([self.of(a) for a in e.args]), e.working, e.dtype)
+            self._known[e] = found
+        return found

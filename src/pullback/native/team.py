@@ -33,6 +33,8 @@ SEQUENCE, ARRIVED, GENERATION, STOP, SLEEPERS, WORK, MUTEX, CONDITION, SIZE = (
 """Where in a team's memory things are, each in cache lines of its own. WORK: function, argument
 and number of threads. The mutex and condition of POSIX threads have 128 bytes each."""
 
+_ALONE = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
+
 BARRIER = """
 define void @barrier(ptr %team, i64 %count) {{
 entry:
@@ -259,7 +261,7 @@ def function(address: int, enter: int, threads: int) -> Callable[[int], None]:
 
     Where a team is busy, one thread runs it, by what `binding.write_enter` has written.
     """
-    alone = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(enter)
+    alone = _ALONE(enter)
     if threads == 1:
         return alone
 

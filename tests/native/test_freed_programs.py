@@ -1,0 +1,55 @@
+"""What compiled functions keep, and that nothing of it outlives them, without a collector's run."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import pullback as pb
+from pullback.native.program import NativeProgram
+
+X = np.random.default_rng(0).normal(size=(20, 20))
+
+
+def interpreted(x):
+    return np.tanh(pb.scipy.linalg.sqrtm(x @ x.T))  # which NumPy runs in between
+
+
+@pytest.mark.parametrize("function", [lambda x: np.tanh(x @ x), pb.grad(np.sum), interpreted])
+def test_a_compiled_function_that_is_dropped_frees_its_program(uncollected, function):
+    compiled = pb.compile(function)
+    compiled(X)
+    program = weakref.ref(compiled._called())
+    code, arena = weakref.ref(program()._code), weakref.ref(program()._pool[0].arena)
+    del compiled
+    assert (program(), code(), arena()) == (None, None, None)
+
+
+def recurrent(w, xs):
+    return np.sum(pb.scan(lambda h, x: (np.tanh(w @ h + x), None), np.zeros(20), xs)[0])
+
+
+def captured(x):
+    return np.linalg.inv(x + X) @ np.stack([x, X]) + np.sum(np.exp(x), axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(("function", "count"), [(captured, 1), (pb.grad(recurrent), 2)])
+def test_nothing_of_a_compiled_function_is_left_to_the_collector(uncollected, function, count):
+    pb.compile(function)(*[X] * count)  # what is imported with it may stay
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    pb.compile(function)(*[X] * count)
+    gc.collect()
+    gc.set_debug(0)
+    ours = [x for x in gc.garbage if isinstance(x, np.ndarray) or "pullback" in type(x).__module__]
+    gc.garbage.clear()
+    assert not ours
+
+
+def test_a_graph_that_is_dropped_frees_the_program_that_computes_it(uncollected):
+    graph = pb.trace(lambda x: np.tanh(x @ x), X).run_by(NativeProgram)
+    graph(X)
+    program = weakref.ref(graph.program)
+    del graph
+    assert program() is None
