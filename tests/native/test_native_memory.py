@@ -9,6 +9,7 @@ import pytest
 from memory_peak import peak
 
 import pullback as pb
+from pullback.native.engine import Compilation
 from pullback.passes.liveness import peak_program_bytes
 
 RNG = np.random.default_rng(0)
@@ -30,7 +31,7 @@ def test_the_first_run_takes_what_the_report_says_and_later_ones_only_their_resu
     compiled = pb.compile(pb.grad(chain))
     compiled(WEIGHTS, X)
     results = sum(w.nbytes for w in WEIGHTS)
-    compiled._called()._pool.clear()
+    compiled._called().release()
     first = peak(compiled, WEIGHTS, X)
     assert 0.9 * first < planned(compiled) + results < 1.1 * first
     assert peak(compiled, WEIGHTS, X) < results + 20_000
@@ -102,9 +103,16 @@ def test_a_softmax_in_strips_needs_no_array_in_between():
 
 
 RESIDENT = Path("/proc/self/statm")
+told = pytest.mark.skipif(
+    not RESIDENT.exists(), reason="this system does not tell what is resident"
+)
 
 
-@pytest.mark.skipif(not RESIDENT.exists(), reason="this system does not tell what is resident")
+def resident():
+    return int(RESIDENT.read_text().split()[1]) * 4096
+
+
+@told
 def test_nothing_is_left_of_programs_that_are_gone(monkeypatch):
     monkeypatch.setenv("PULLBACK_CACHE", "off")
     x = RNG.normal(size=(20, 20))
@@ -113,8 +121,19 @@ def test_nothing_is_left_of_programs_that_are_gone(monkeypatch):
         for k in range(start, start + 25):
             pb.compile(lambda x, k=k: np.tanh(x @ x + k))(x)
         gc.collect()
-        return int(RESIDENT.read_text().split()[1]) * 4096
+        return resident()
 
     compile_some(0)
     before = compile_some(100)
     assert compile_some(200) - before < 2_000_000  # 5 MB where passes are not freed
+
+
+@told
+def test_numbers_in_a_program_are_forgotten_with_it():
+    def compile_numbers(start):
+        numbers = ", ".join(f"i64 {k}" for k in range(start, start + 50_000))
+        Compilation(f"@numbers = constant [50000 x i64] [{numbers}]").object_file()
+        return resident()
+
+    after = [compile_numbers(100_000 * k) for k in range(13)]
+    assert after[-1] - after[2] < 12_000_000  # 50 MB where programs share LLVM's tables

@@ -101,7 +101,7 @@ class Compilation:
     def __init__(self, assembly: str) -> None:
         with _lock:
             self._machine = target().machine()
-            self._module = llvm.parse_assembly(assembly)
+            self._module = llvm.parse_assembly(assembly, llvm.create_context())
             self._module.triple = self._machine.triple
             self._module.data_layout = str(self._machine.target_data)
             self._module.verify()
