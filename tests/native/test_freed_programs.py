@@ -1,12 +1,14 @@
 """What compiled functions keep, and that nothing of it outlives them, without a collector's run."""
 
 import gc
+import tracemalloc
 import weakref
 
 import numpy as np
 import pytest
 
 import pullback as pb
+from pullback.native import compile as compiling
 from pullback.native.program import NativeProgram
 
 X = np.random.default_rng(0).normal(size=(20, 20))
@@ -53,3 +55,34 @@ def test_a_graph_that_is_dropped_frees_the_program_that_computes_it(uncollected)
     program = weakref.ref(graph.program)
     del graph
     assert program() is None
+
+
+def test_of_ever_new_signatures_the_last_ones_are_kept(uncollected, monkeypatch):
+    monkeypatch.setattr(compiling, "MOST_PROGRAMS", 2)
+    traced = []
+
+    @pb.compile
+    def double(x):
+        traced.append(len(x))
+        return 2 * x
+
+    programs = []
+    for n in (1, 2, 3, 2, 1, 3):
+        np.testing.assert_array_equal(double(np.ones(n)), np.full(n, 2.0))
+        programs.append(weakref.ref(double._called()))
+    assert traced == [1, 2, 3, 1]
+    assert [program() is None for program in programs] == [True, True, False, True, False, False]
+
+
+def test_a_new_signature_takes_the_place_of_the_temporaries_of_others():
+    compiled = pb.compile(lambda x: np.sum(x @ x @ x))
+    compiled(np.eye(2))
+    tracemalloc.start()
+    for n in range(400, 406):
+        assert compiled(np.eye(n)) == n
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    one = compiled._called().plan.size
+    assert one > 1_000_000
+    assert kept < 2 * one
+    assert compiled(np.eye(400)) == 400

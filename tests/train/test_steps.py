@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import pullback as pb
+from pullback.train import steps as stepping
 from pullback.train.step import make_step
 from pullback.train.steps import Steps
 
@@ -72,6 +73,17 @@ def test_the_model_before_an_epoch_stays_as_it_was():
     epoch(True, pb.train.Dataset(X, T), 7, model=model)
     for a, b in zip(pb.tree.leaves(model), pb.tree.leaves(before), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_of_ever_new_numbers_of_rows_the_last_ones_are_kept(monkeypatch):
+    monkeypatch.setattr(stepping, "SIGNATURES", 2)
+    optimizer, model = pb.optim.sgd(0.1), pb.nn.mlp(pb.random.key(0), [5, 8, 3])
+    steps = Steps(make_step(LOSS, optimizer), compiled=True)
+    for rows in (16, 24, 32, 40, 16):
+        data = pb.train.Dataset(X[:rows], T[:rows])
+        *_, last = steps.epoch(model, optimizer.init(model), data, np.arange(rows), 8)
+        assert np.isfinite(last.losses).all()
+    assert steps.report().count("loops") == 2
 
 
 def test_a_trainer_that_is_dropped_frees_its_programs(uncollected):

@@ -16,12 +16,16 @@ from pullback.core.collector import uncollected
 from pullback.core.errors import ConfigError, DTypeError
 from pullback.core.foreign import refuse
 from pullback.core.graph import Graph
+from pullback.core.tables import keep
 from pullback.core.tracer import Tracer
 from pullback.core.tracing import argument_names, trace
 from pullback.native.threads import checked
 from pullback.passes import optimise
 
 Precision = Literal["float32", "bfloat16"]
+
+MOST_PROGRAMS = 512
+"""So many signatures of one function are kept compiled."""
 
 
 class Compiled:
@@ -134,7 +138,10 @@ class Compiled:
                 "other positions"
             ) from None
         if found is None:
-            found = self._programs[key] = self._compile(fixed, leaves, structure)
+            found = self._compile(fixed, leaves, structure)
+            for program, _ in list(self._programs.values()):
+                program.release()  # with ever new signatures their memory would pile up
+            keep(self._programs, key, found, MOST_PROGRAMS)
         self._last = found[0]
         self._quick = self._shortcut(found[0], structure, found[1])
         return found

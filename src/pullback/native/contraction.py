@@ -199,7 +199,7 @@ def cut(step: Contraction) -> Cut:
     return Cut(rows, vectors, lanes, split, 1 if split is None else pieces[split])
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)
 def best_tile(
     lengths: tuple[int, ...], vectors: int, registers: int
 ) -> tuple[tuple[int, ...], int]:

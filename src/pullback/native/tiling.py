@@ -69,7 +69,7 @@ def _is_independent(step: Tiles, loop: int) -> bool:
     )
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1024)
 def best_tile(m: int, vectors: int, k: int, registers: int) -> tuple[int, int]:
     """Return (rows, vectors) of the tiles that cover m rows of so many vectors the soonest.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from pullback.core.errors import ShapeError
 from pullback.core.graph import Graph
+from pullback.core.tables import keep
 from pullback.core.tracing import trace
 from pullback.passes import optimise
 from pullback.passes.cost import worth_compiling
@@ -45,11 +46,9 @@ class Forward:
     def _graph(self, model: Any, x: Any) -> Graph:
         key = x.shape, x.dtype
         if key not in self._graphs:
-            if len(self._graphs) == SIZES:
-                del self._graphs[next(iter(self._graphs))]  # the oldest
             graph = optimise(trace(lambda model, x: model(x), model, x))
             _check_rows(graph, len(x))
-            self._graphs[key] = graph
+            keep(self._graphs, key, graph, SIZES)
         return self._graphs[key]
 
 

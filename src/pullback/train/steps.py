@@ -11,6 +11,7 @@ import numpy as np
 
 from pullback.core.errors import ConfigError
 from pullback.core.graph import Graph
+from pullback.core.tables import keep
 from pullback.core.tracing import trace
 from pullback.native.compile import Precision
 from pullback.ops.index import setitem
@@ -22,6 +23,9 @@ from pullback.transform.control.while_loop import while_loop
 
 CALL_SECONDS = 0.1
 """About how long a call of machine code lasts, so that progress shows."""
+
+SIGNATURES = 32
+"""Shapes of batches, or of all rows, whose graphs and machine code are kept."""
 
 
 class Stretch(NamedTuple):
@@ -52,7 +56,8 @@ class Steps:
         """Return the graph of a step: (model, state, *batch) to (model, state, loss)."""
         key = _signature(batch)
         if key not in self._graphs:
-            self._graphs[key] = optimise(trace(self.update, model, state, *batch))
+            graph = optimise(trace(self.update, model, state, *batch))
+            keep(self._graphs, key, graph, SIGNATURES)
         return self._graphs[key]
 
     def epoch(
@@ -149,7 +154,7 @@ class Steps:
             count = np.array(0)
             graph = optimise(trace(many(step), model, state, arrays, batches, count, count))
             runs = None if lower(graph).fallbacks else self.ready(graph)
-            self._loops[key] = len(batches), runs
+            keep(self._loops, key, (len(batches), runs), SIGNATURES)
         return self._loops[key]
 
 

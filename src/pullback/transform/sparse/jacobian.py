@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 
 from pullback.core.errors import ConfigError, GradientError, NotDifferentiableError, ShapeError
 from pullback.core.graph import Graph
+from pullback.core.tables import keep
 from pullback.core.tracing import trace
 from pullback.native.program import NativeProgram
 from pullback.passes.simplify import simplify
@@ -70,9 +71,7 @@ class SparseDerivative:
     def _plan(self, call: Call) -> _Plan:
         signature = call.signature()
         if signature not in self._plans:
-            if len(self._plans) == _KEPT:
-                self._plans.pop(next(iter(self._plans)))
-            self._plans[signature] = self._prepare(call)
+            keep(self._plans, signature, self._prepare(call), _KEPT)
         return self._plans[signature]
 
 
