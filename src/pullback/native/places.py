@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 VIEWS = {
     "reshape", "transpose", "broadcast_to", "flip", "stop_gradient", "positive", "recompute",
 }  # fmt: skip
+"""What machine code reads where the input lies; of these, NumPy copies some (`core.memory`)."""
 
 
 def broadcast(place: Sequence[Affine], shape: Sequence[int]) -> Place:
