@@ -199,3 +199,39 @@ def test_weights_tied_in_a_call_are_one_parameter():
     np.testing.assert_allclose(
         trainer.model.layer.weight, model.layer.weight - 0.1 * slope, rtol=1e-5, atol=1e-6
     )
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda outputs, targets: None, "loss: expected a floating scalar, got NoneType"),
+        (lambda outputs, targets: np.sum(outputs > 0), "loss: expected a floating scalar, got int"),
+        (lambda outputs, targets: outputs, r"loss: expected a scalar, got shape \(80, 2\)"),
+        (lambda outputs: 0.0, "data does not fit the model or the loss: inputs are float32 of"),
+    ],
+)
+def test_a_loss_that_is_no_number_is_told_before_training(loss, message):
+    trainer = Trainer(pb.nn.mlp(pb.random.key(0), [2, 2]), loss, optim.adam(1e-2))
+    with pytest.raises(pb.errors.ShapeError, match=message):
+        trainer.fit(data(), epochs=1)
+
+
+@pytest.mark.parametrize("metric", [lambda true: 1.0, lambda true, predicted: "good"])
+def test_a_metric_that_fails_is_not_taken_for_the_loss(metric):
+    model = pb.nn.mlp(pb.random.key(0), [2, 2])
+    trainer = Trainer(model, "softmax_cross_entropy", optim.adam(1e-2), metric)
+    with pytest.raises(pb.errors.ShapeError, match="data does not fit the metric: inputs are"):
+        trainer.fit(data(), epochs=1)
+
+
+def test_a_model_of_several_outputs_is_refused():
+    class Pair(pb.nn.Module):
+        layer: pb.nn.Linear
+
+        def __call__(self, x):
+            return self.layer(x), x
+
+    model = Pair(pb.nn.Linear.create(pb.random.key(0), 2, 2))
+    trainer = Trainer(model, "softmax_cross_entropy", optim.adam(1e-2))
+    with pytest.raises(pb.errors.ShapeError, match="the model gives tuple, expected one array"):
+        trainer.fit(data(), epochs=1)

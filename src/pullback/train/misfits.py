@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def check_fit(
     """Try model, loss and metric on `data`, called `name` in messages.
 
     Raises DataError for what is no data, ConfigError for weights that the loss does not take,
-    ShapeError for what does not fit the model or the loss, or a loss that is no scalar.
+    ShapeError for what does not fit the model, the loss or the metric, or a loss that is no scalar.
     """
     check_data(data, name)
     trial = data.trial()
@@ -59,26 +60,46 @@ def check_fit(
             "has weights; use another loss, or def loss(outputs, targets, sample_weight=None)"
         )
     inputs, targets = trial.inputs, trial.targets
-    try:
+    shapes = (
+        f"inputs are {inputs.dtype} of shape {inputs.shape}, targets {targets.dtype} of shape "
+        f"{targets.shape}"
+    )
+    with _misfits(f"{name} does not fit the model or the loss", shapes):
         outputs = model(inputs[:2])
+        if not hasattr(outputs, "shape"):
+            raise ShapeError(f"the model gives {type(outputs).__name__}, expected one array")
         if inputs.dtype.kind in "iu":
             _check_looked_up(model, inputs, outputs, name)
         # every target is looked at, against outputs of one row, which cost next to nothing
         repeated = np.repeat(outputs[:1], len(trial), axis=0)
         value = loss(repeated, targets, **weights_of(trial))
-        if metric is not None:
+    _check_scalar(value)
+    if metric is not None:
+        with _misfits(f"{name} does not fit the metric", shapes):
             metric(repeated, targets)
+
+
+@contextlib.contextmanager
+def _misfits(what: str, shapes: str) -> Iterator[None]:
+    """Say `what` does not fit, and the `shapes` where the code of a user's own tells nothing."""
+    try:
+        yield
     except ShapeError as error:
-        raise ShapeError(f"{name} does not fit the model or the loss: {error}") from None
+        raise ShapeError(f"{what}: {error}") from None
     except PullbackError:
         raise
-    except (ValueError, TypeError, IndexError) as error:  # a model of the user's own
-        raise ShapeError(
-            f"{name} does not fit the model or the loss: inputs are {inputs.dtype} of shape "
-            f"{inputs.shape}, targets {targets.dtype} of shape {targets.shape}: {error}"
-        ) from error
-    if aval_of(value).shape != ():
-        raise ShapeError(f"loss: expected a scalar, got shape {aval_of(value).shape}")
+    except (ValueError, TypeError, IndexError) as error:
+        raise ShapeError(f"{what}: {shapes}: {error}") from error
+
+
+def _check_scalar(value: Any) -> None:
+    """Raise ShapeError unless the loss is one floating number."""
+    aval = aval_of(value)
+    if aval.shape != ():
+        raise ShapeError(f"loss: expected a scalar, got shape {aval.shape}")
+    if aval.dtype.kind != "f":
+        got = type(value).__name__ if aval.dtype.kind == "O" else aval.dtype
+        raise ShapeError(f"loss: expected a floating scalar, got {got}")
 
 
 def _takes_weights(loss: Loss) -> bool:
