@@ -290,3 +290,45 @@ def test_files_that_do_not_fit_each_other_are_refused_by_name(tmp_path):
     (tmp_path / "t.csv").write_text("x,y\n" + "1,2\n" * 300_000 + "one,2\n")
     with pytest.raises(DataError, match=r"t\.csv.*one"):
         load(str(tmp_path / "t.csv"), ["y"], window=100)
+
+
+@pytest.mark.parametrize(
+    ("second", "message"),
+    [
+        (3, "pieces: expected Datasets, got int"),
+        (
+            Dataset(np.ones((5, 3)), np.ones((5, 1))),
+            r"inputs float64 of shape \(2,\) .*, got inputs float64 of shape \(3,\) and",
+        ),
+        (Dataset(np.ones((5, 2)), np.ones((5, 1), int)), r"got .* targets int64 of shape \(1,\)"),
+        (None, "pieces: expected 10 rows in all, got 5"),
+    ],
+)
+def test_pieces_that_do_not_fit_each_other_are_refused(second, message):
+    class Pieces(Stream):
+        rows, window, classes = 10, 20, None
+
+        def pieces(self, key=None):
+            yield Dataset(np.ones((5, 2)), np.ones((5, 1)))
+            if second is not None:
+                yield second
+
+        def fingerprint(self):
+            return "pieces"
+
+    with pytest.raises(DataError, match=message):
+        list(Pieces().windows(random.key(0), 10))
+
+
+def test_a_stream_of_nothing_is_refused():
+    class Nothing(Stream):
+        rows, window, classes = 10, 20, None
+
+        def pieces(self, key=None):
+            return iter(())
+
+        def fingerprint(self):
+            return "nothing"
+
+    with pytest.raises(DataError, match="pieces: expected 10 rows in all, got 0"):
+        Nothing().trial()

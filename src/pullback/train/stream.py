@@ -47,7 +47,7 @@ class Stream(ABC):
 
     def trial(self) -> Dataset:
         """Return some rows to try a model on; labels, where there are any, run through all."""
-        piece = next(iter(self.pieces()))
+        piece = next(self._counted())
         if self.classes is None:
             return piece
         count = max(len(piece), self.classes)
@@ -70,8 +70,15 @@ class Stream(ABC):
             yield Dataset(part.inputs[:count], part.targets[:count], self.classes)
 
     def _counted(self, key: random.Key | None = None) -> Iterator[Dataset]:
-        found = 0
+        found, first = 0, None
         for piece in self.pieces(key):
+            if not isinstance(piece, Dataset):
+                raise DataError(f"pieces: expected Datasets, got {type(piece).__name__}")
+            first = first or _rows_of(piece)
+            if _rows_of(piece) != first:
+                raise DataError(
+                    f"pieces: expected rows as in the first of them, {first}, got {_rows_of(piece)}"
+                )
             found += len(piece)
             yield piece
         if found != self.rows:
@@ -113,6 +120,13 @@ def held_out(rows: Any, seed: int, share: float) -> Any:
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return (z ^ (z >> np.uint64(31))) < np.uint64(int(share * 2.0**64))
+
+
+def _rows_of(piece: Dataset) -> str:
+    inputs, targets = (
+        f"{array.dtype} of shape {array.shape[1:]}" for array in (piece.inputs, piece.targets)
+    )
+    return f"inputs {inputs} and targets {targets}"
 
 
 def _filled(pieces: Iterator[Dataset], size: int) -> Iterator[tuple[Dataset, int]]:
