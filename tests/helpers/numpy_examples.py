@@ -56,9 +56,9 @@ ONE_ARGUMENT = words("""
 """)
 TWO_ARGUMENTS = words("""
     add arctan2 copysign divide fmax fmin fmod hypot logaddexp logaddexp2 maximum minimum multiply
-    pow subtract float_power mod divmod append convolve correlate outer inner dot vdot vecdot kron
-    polyadd polysub polymul polyval linspace logspace geomspace union1d setxor1d setdiff1d
-    broadcast_arrays meshgrid
+    pow subtract nextafter float_power mod divmod append convolve correlate outer inner dot vdot
+    vecdot kron polyadd polysub polymul polyval linspace logspace geomspace union1d setxor1d
+    setdiff1d broadcast_arrays meshgrid
 """)
 JOINS = words("concat stack vstack hstack dstack column_stack row_stack block")
 
@@ -187,7 +187,7 @@ _TEST = words("isfinite isinf isnan isneginf isposinf isreal iscomplex signbit l
 _ORDER = words("all any argmax argmin argsort argwhere count_nonzero flatnonzero nonzero")
 _COMPARE = words("""
     allclose array_equal array_equiv equal greater greater_equal isclose isin less less_equal
-    logical_and logical_or logical_xor not_equal nextafter floor_divide
+    logical_and logical_or logical_xor not_equal floor_divide
 """)
 _BITS = words("bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift gcd lcm")
 

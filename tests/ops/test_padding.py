@@ -67,3 +67,7 @@ def test_wrong_arguments_are_named():
     ]:
         with pytest.raises(error, match=message):
             pb.grad(lambda x, call=call: call(x).sum())(X)
+
+
+def test_a_number_has_no_side_to_pad():
+    np.testing.assert_array_equal(pb.vjp(lambda x: np.pad(x, 1), np.array(2.0))[0], 2.0)

@@ -94,8 +94,9 @@ _constant_binary: dict[Any, str] = {
 }
 for _binary, _symbol in _constant_binary.items():
     elementwise(_binary, None, None, notation=infix(_symbol, 5))
-for _binary in (np.logical_and, np.logical_or, np.logical_xor, np.nextafter):
+for _binary in (np.logical_and, np.logical_or, np.logical_xor):
     elementwise(_binary, None, None)
+elementwise(np.nextafter, 1, None)  # x, but for a rounding
 ufuncs[np.divmod] = lambda x, y: (floor_divide(x, y), remainder(x, y))
 ufuncs[np.modf] = lambda x: (x - np.trunc(x), np.trunc(x))
 

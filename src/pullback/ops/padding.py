@@ -73,6 +73,8 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> A
     if any(w < 0 for pair in width for w in pair):
         raise ValueError(f"pad_width: expected numbers of at least 0, got {pad_width}")
     value = as_array(options.get("constant_values", 0))
+    if not width:
+        return np.copy(array)
     zeros = mode == "constant" and not isinstance(value, Tracer) and not np.any(value)
     if zeros or mode == "empty":
         return pad_op(array, width=tuple(width))
