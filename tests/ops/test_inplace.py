@@ -135,6 +135,13 @@ def by_flat(x):
     return y
 
 
+def by_einsum(x):
+    y = x @ x.T
+    np.einsum("ii->i", y)[:] = x[:, 1]  # the diagonal
+    np.einsum("ij->ji", y)[0] *= y[1]
+    return y
+
+
 def from_a_list(x):
     y = x * 1.0
     y[1] = [x[0, 0], 2.0, y[0, 1] * 3.0, 4]
@@ -152,7 +159,7 @@ def real_and_imaginary(x):
 
 
 FUNCTIONS = [
-    by_flat, from_a_list, real_and_imaginary,
+    by_einsum, by_flat, from_a_list, real_and_imaginary,
     slices, rows_and_columns, augmented, masks, index_arrays, view_writes_base, base_writes_view,
     two_views, view_of_a_view, transposed, reshaped, flipped, put_along, sorted_in_place, copied_to,
     filled,

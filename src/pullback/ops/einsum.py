@@ -15,6 +15,8 @@ from pullback.core.dispatch import implements
 from pullback.core.errors import ShapeError
 from pullback.core.op import Op, call, define
 from pullback.ops.families import match
+from pullback.ops.index import setitem
+from pullback.ops.shape import as_view
 
 
 def parse(subscripts: str, ndims: Sequence[int]) -> tuple[list[str], str]:
@@ -142,6 +144,7 @@ def einsum(
     """Sum products by Einstein's convention, e.g. "ij,jk->ik"; operands follow the subscripts.
 
     Or each operand is followed by the list of its axes' numbers: einsum(a, [0, 1], b, [1, 2]).
+    A transpose or a diagonal is a view, so that `einsum("ii->i", a)[:] = 0` changes `a`.
     """
     subscripts, *values = _as_subscripts(operands)
     arrays = [array_of(v) for v in values]
@@ -152,7 +155,18 @@ def einsum(
     if out is not None:
         out[...] = total
         return out
-    return total
+    if len(spelled) > 1 or set(spelled[0]) != set(result) or dtype is not None:
+        return total
+    return as_view(
+        total, arrays[0], lambda base: einsum_op(base, operands=tuple(spelled), result=result),
+        lambda base, new: setitem(base, _places(spelled[0], result, new.shape), new),
+    )  # fmt: skip
+
+
+def _places(operand: str, result: str, shape: Sequence[int]) -> tuple[Any, ...]:
+    """Return the index of the elements of an operand that make a result of `shape`."""
+    grids = np.ix_(*map(np.arange, shape))
+    return tuple(grids[result.index(letter)] for letter in operand)
 
 
 def _as_subscripts(operands: Sequence[Any]) -> Sequence[Any]:
