@@ -95,3 +95,16 @@ def test_errors_name_the_path_to_the_layer_in_modules_of_the_user_too() -> None:
         nn.training_call(net, np.ones((5, 3)))
     with pytest.raises(DTypeError, match=r"^layers\[0\]: Embedding\(4\): indices: expected integ"):
         nn.Sequential([nn.Embedding(np.ones((4, 2)))])(np.ones(3))
+
+
+def test_a_module_that_sets_a_field_is_told_what_to_write():
+    class Scale(nn.Module):
+        factor: Any
+
+        def __init__(self, size):
+            self.factor = np.ones(size)
+
+    with pytest.raises(AttributeError, match=r"Scale: cannot set 'factor'.*classmethod"):
+        Scale(3)
+    with pytest.raises(AttributeError, match="Linear: cannot set 'bias'"):
+        nn.Linear(np.ones((2, 2))).bias = np.ones(2)

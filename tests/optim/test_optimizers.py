@@ -226,3 +226,17 @@ def test_an_array_at_two_places_is_refused(make):
 def test_a_learning_rate_that_is_no_positive_number_is_named(rate):
     with pytest.raises(ConfigError, match="learning_rate: expected a positive number"):
         optim.adam(rate)
+
+
+@pytest.mark.parametrize("make", [optim.adam, optim.lbfgs])
+@pytest.mark.parametrize("wrong", [2.0, 3, "relu", np.tanh, np.ones(2, int), np.ones(2, bool)])
+def test_what_cannot_be_learned_is_refused(make, wrong):
+    message = r"'b'\]: expected an array of floating numbers, got .*nn.static"
+    with pytest.raises(DTypeError, match=message):
+        make(0.1).init({"a": np.ones(2), "b": wrong})
+
+
+def test_an_array_of_no_dimension_is_learned():
+    params = {"a": np.float64(1.0), "b": np.array(1.0)}
+    after, _ = optim.sgd(0.1).update(params, optim.sgd(0.1).init(params), params)
+    assert after == {"a": 0.9, "b": 0.9}

@@ -86,6 +86,7 @@ class Module:
         if "__call__" in cls.__dict__:
             cls.__call__ = telling_places(cls.__dict__["__call__"])  # type: ignore[method-assign]
         dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
+        cls.__setattr__ = _refuse_change  # type: ignore[method-assign]
         if hasattr(cls, "create"):
             cls.__init__ = _of_arrays(cls.__init__)  # type: ignore[method-assign]
         _register(cls)
@@ -105,6 +106,14 @@ class Module:
             type(self).__name__,
             [f"{field.name}={_show(getattr(self, field.name))}" for field in _fields(self)],
         )
+
+
+def _refuse_change(module: Any, name: str, value: Any) -> None:
+    raise dataclasses.FrozenInstanceError(
+        f"{type(module).__name__}: cannot set {name!r}, since modules are immutable. Take a copy, "
+        f"nn.replace(module, {name}=...); in place of an __init__ that sets it write a classmethod "
+        "that returns cls(...)."
+    )
 
 
 def _of_arrays(init: Callable[..., None]) -> Callable[..., None]:

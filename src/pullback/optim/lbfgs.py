@@ -13,8 +13,8 @@ from pullback.optim.optimizer import (
     Rate,
     State,
     check_gradients,
+    check_parameters,
     check_positive,
-    check_separate,
 )
 
 _CURVED = 1e-10
@@ -41,7 +41,7 @@ def lbfgs(learning_rate: LearningRate = 1.0, history: int = 10) -> Optimizer:
     check_positive(history=history)
 
     def init(params: Any) -> State:
-        check_separate(params)
+        check_parameters(params)
         flat = Flat.of(params, "params")
         zeros = np.zeros(flat.size, flat.dtype)
         pairs = np.zeros((history, flat.size), flat.dtype)

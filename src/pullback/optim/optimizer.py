@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pullback.core import pytree
+from pullback.core.aval import is_bfloat16
 from pullback.core.errors import ConfigError, DTypeError, ShapeError
 
 State = dict[str, Any]
@@ -87,14 +88,15 @@ def per_leaf(
 
     `decays` chooses the parameters with `weight_decay`, by default all.
 
-    Its init raises ConfigError where an array is at two places of the parameters. Its update raises
-    TreeError where grads, params and state differ in structure, ShapeError where a gradient has
-    another shape than its parameter, DTypeError where it has another dtype.
+    Its init raises DTypeError for parameters that are no arrays of floating numbers, ConfigError
+    where an array is at two places. Its update raises TreeError where grads, params and state
+    differ in structure, ShapeError where a gradient has another shape than its parameter,
+    DTypeError where it has another dtype.
     """
     rate_of = Rate(learning_rate)
 
     def init(params: Any) -> State:
-        check_separate(params)
+        check_parameters(params)
         return rate_of.init() | {name: pytree.map(np.zeros_like, params) for name in slots}
 
     def update(grads: Any, state: State, params: Any) -> tuple[Any, State]:
@@ -166,10 +168,21 @@ def check_gradients(grads: Any, params: Any) -> None:
             raise _mismatch(f"grads{pytree.paths(params)[i]}", p, g)
 
 
-def check_separate(params: Any) -> None:
-    """Raise ConfigError where an array is at two places, since each would be updated for itself."""
+def check_parameters(params: Any) -> None:
+    """Raise DTypeError for what is no array of floating numbers, and so cannot be learned.
+
+    Raise ConfigError where an array is at two places, since each would be updated for itself.
+    """
     first: dict[int, str] = {}
     for path, leaf in zip(parameter_paths(params), pytree.leaves(params), strict=True):
+        dtype = getattr(leaf, "dtype", None)
+        if dtype is None or (dtype.kind not in "fc" and not is_bfloat16(dtype)):
+            got = dtype or type(leaf).__name__
+            raise DTypeError(
+                f"params: {path or 'they'}: expected an array of floating numbers, got {got}. "
+                "Write np.array(...) for what is to be learned, and declare a field of a module "
+                "that is not by nn.static() or nn.state()."
+            )
         if isinstance(leaf, np.ndarray) and leaf.size:
             other = first.setdefault(leaf.ctypes.data, path)
             if other != path:

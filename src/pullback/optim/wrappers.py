@@ -21,8 +21,8 @@ from pullback.optim.optimizer import (
     check_fraction,
     check_gradients,
     check_optimizer,
+    check_parameters,
     check_positive,
-    check_separate,
     next_number,
     parameter_paths,
 )
@@ -196,7 +196,7 @@ def grouped(choose: Callable[[str, Any], str], optimizers: Mapping[str, Optimize
         return pytree.unflatten(pytree.structure(like), [next(leaves[name]) for name in names])
 
     def init(params: Any) -> State:
-        check_separate(params)
+        check_parameters(params)
         parts = split(params, names_of(params))
         states = {group: optimizer.init(parts[group]) for group, optimizer in optimizers.items()}
         return {"step": np.array(0, np.int64), "groups": states}

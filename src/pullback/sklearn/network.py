@@ -13,7 +13,7 @@ from pullback.core.errors import ConfigError, DivergenceError
 from pullback.native.threads import checked
 from pullback.nn.losses.common import check_weight
 from pullback.nn.stateful import partition
-from pullback.optim.optimizer import check_separate
+from pullback.optim.optimizer import check_parameters
 from pullback.sklearn.loader import dense
 from pullback.sklearn.parameters import check
 from pullback.sklearn.steps import Samples
@@ -72,7 +72,7 @@ class Network(Trained):
     def _begin(self, X: Any) -> None:
         """Start from a new network, on arrays that are our own."""
         model = self._new_model(X)
-        check_separate(partition(model)[0])
+        check_parameters(partition(model)[0])
         self.model_ = pytree.map(lambda leaf: np.array(leaf, order="C"), model)
         self._dtype = self._input_dtype(X)
         shape = self._outputs_of(X[:1].astype(self._dtype)).shape
