@@ -11,6 +11,7 @@ import pullback as pb
 from pullback.core.errors import ConfigError
 from pullback.native import team, threads
 
+TASKS = "/proc/self/task"
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(130, 70))
 pytestmark = pytest.mark.skipif(not threads.supported(), reason="there are no POSIX threads here")
@@ -76,6 +77,23 @@ def test_threads_compute_what_one_does_and_the_same_each_time(name, count):
         for a, b in zip(pb.tree.leaves(shared(X)), pb.tree.leaves(first), strict=True):
             np.testing.assert_array_equal(a, b)
     assert f"threads     {count}" in shared.report()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="cores cannot be chosen here")
+def test_threads_that_share_a_core_let_each_other_run():
+    compiled = pb.compile(FUNCTIONS["a scan"], threads=2)
+    wanted = compiled(X)
+    cores = {thread: os.sched_getaffinity(thread) for thread in map(int, os.listdir(TASKS))}
+    core = {min(os.sched_getaffinity(0))}
+    try:
+        for thread in cores:
+            os.sched_setaffinity(thread, core)
+        for _ in range(50):
+            for a, b in zip(compiled(X), wanted, strict=True):
+                np.testing.assert_array_equal(a, b)
+    finally:
+        for thread, before in cores.items():
+            os.sched_setaffinity(thread, before)
 
 
 def test_an_index_out_of_range_is_told_whichever_thread_meets_it():

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pullback.native import blas, interrupts, library, strip_places, team
+from pullback.native import blas, interrupts, library, strip_places, team, team_code
 from pullback.native.code import Code, Module
 from pullback.native.contraction_writer import ContractionWriter
 from pullback.native.emit import COUNT, has_gathers, operands
@@ -67,7 +67,7 @@ class Assembly:
         self._room = ""  # where a strip's temporaries lie on the stack
         self._apart = False  # whether the first thread has worked since they last met
         if threads > 1:
-            module.declare("barrier", team.barrier_text())
+            module.declare("barrier", team_code.BARRIER)
 
     def function(self, name: str, steps: Sequence[Step], plan: Plan) -> None:
         """Write the function that runs `steps`: name(table), or one of a team's threads."""
@@ -122,7 +122,7 @@ class Assembly:
     def _meet(self, code: Code, always: bool = False) -> None:
         """Let all threads wait for each other, if one has worked alone."""
         if self.threads > 1 and (self._apart or always):
-            code.line("call void @barrier(ptr %team, i64 %count)")
+            code.line("call void @barrier(ptr %team, i64 %number, i64 %count)")
         self._apart = False
 
     @contextmanager
