@@ -5,10 +5,12 @@ import operator
 
 import numpy as np
 import pytest
-from scipy import integrate
+from scipy import integrate, special, stats
 
 import pullback as pb
 from pullback.core.errors import TracerError
+
+norm_pdf = stats.norm.pdf
 
 
 @pytest.mark.parametrize(
@@ -25,6 +27,20 @@ from pullback.core.errors import TracerError
 )
 def test_functions_that_would_lose_the_gradient_are_named(function):
     with pytest.raises(TracerError, match=r"\(\) asked a traced value .* pb.custom_root"):
+        pb.grad(function)(1.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("array", lambda x: np.array([x, 1.0])),
+        ("vectorize", lambda x: np.vectorize(abs)(x)),
+        ("logsumexp", lambda x: special.logsumexp(x)),
+        ("norm_pdf", lambda x: norm_pdf(x)),
+    ],
+)
+def test_what_asked_for_an_array_is_named(name, function):
+    with pytest.raises(TracerError, match=f"^{name}: a traced array .* np.stack"):
         pb.grad(function)(1.0)
 
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import dis
 import functools
 import sys
-from types import CodeType
+from types import CodeType, FrameType
 
 from pullback.core.errors import TracerError
 
 _ON_PURPOSE = frozenset({"float", "complex", "__float__", "__complex__"})
 _CONSTANT = frozenset({"isfinite", "isnan", "isinf", "isclose", "floor", "ceil", "trunc"})
 _ASSIGNMENT = "[...] ="
+_LIBRARIES = ("numpy.", "scipy.")
 
 
 def refuse_losses(assignment: str) -> None:
@@ -36,16 +37,26 @@ def refuse_losses(assignment: str) -> None:
         )
 
 
+def asked_by() -> str:
+    """Return "name: " of what the user's code calls that asks for an array; "" if it is no call."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_LIBRARIES):
+        frame = frame.f_back
+    name = _asking(frame.f_code, frame.f_lasti) if frame is not None else ""
+    return f"{name}: " if name.isidentifier() else ""
+
+
 @functools.lru_cache(maxsize=1024)
 def _asking(code: CodeType, at: int) -> str:
     """Return the name of what the instruction at `at` calls, "" where it calls nothing."""
     before: list[dis.Instruction] = []
     for instruction in dis.get_instructions(code):
-        if instruction.offset == at:
+        if instruction.offset > at:  # `at` may be behind an instruction, where its caches end
             break
         before.append(instruction)
-    else:
+    if not before:
         return ""
+    instruction = before.pop()
     if instruction.opname == "STORE_SUBSCR":
         return _ASSIGNMENT
     where = instruction.positions

@@ -18,7 +18,7 @@ import numpy as np
 
 from pullback.core import dispatch
 from pullback.core.aval import Aval, DType, Shape
-from pullback.core.callers import refuse_losses
+from pullback.core.callers import asked_by, refuse_losses
 from pullback.core.errors import NotDifferentiableError, TracerError
 from pullback.core.foreign import refuse
 from pullback.core.methods import array_methods
@@ -163,7 +163,7 @@ class Tracer:
         return rule(*args, **kwargs)
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        raise TracerError(_LOST if self.dtype.kind in "fc" else _LOST_INDEX)
+        raise TracerError(asked_by() + (_LOST if self.dtype.kind in "fc" else _LOST_INDEX))
 
     # the array API standard
 

@@ -37,7 +37,8 @@ def as_array(leaf: Any, describe: Callable[[], str]) -> Any:
         )
     raise DTypeError(
         f"{describe()} is of type {type(leaf).__name__}: expected an array or a float. "
-        "Pass such arguments at other positions than `argnums`."
+        "Pass such arguments at other positions than `argnums`; a class of your own that holds "
+        "arrays is taken after pb.tree.register."
     )
 
 
