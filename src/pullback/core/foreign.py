@@ -69,10 +69,10 @@ def _error(meaning: str, got: str, name: str) -> DTypeError:
 @functools.cache
 def _meaning(kind: type) -> str:
     for base in kind.__mro__:
-        if base.__module__.startswith("numpy.ma"):
-            return "masked"
         if base is np.matrix:
             return "matrix"
-        if base.__module__.startswith("scipy.sparse."):
+        if (base.__module__ + ".").startswith("numpy.ma."):
+            return "masked"
+        if base.__module__.startswith("scipy.sparse._"):  # not its linear operators
             return "sparse"
     return ""
