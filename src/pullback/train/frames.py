@@ -35,7 +35,8 @@ def as_table(frame: Any) -> pd.DataFrame:
             f"frame: expected a pandas DataFrame, got {type(frame).__name__}; write "
             "pandas.DataFrame(...), with a name for each column"
         )
-    named = frame.set_axis(frame.columns.map(str), axis=1)
+    texts = all(isinstance(name, str) for name in frame.columns)
+    named = frame if texts else frame.set_axis(frame.columns.map(str), axis=1)  # may copy it
     repeated = named.columns[named.columns.duplicated()]
     if len(repeated):
         raise DataError(f"column {repeated[0]!r} stands twice in the table; rename one")
