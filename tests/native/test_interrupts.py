@@ -73,8 +73,8 @@ def test_what_a_handler_raises_ends_the_call_and_the_function_may_be_called_agai
 
 
 SCANS = """
-for f in (scanned, scanned_in_strips):
-    x = argument("strips")
+x = argument("strips")
+for f, x in ((scanned, x), (scanned_in_strips, x), (scanned_in_strips, x[:300, :300].copy())):
     program = NativeProgram(pb.trace(f, x), threads=threads)
     for _ in range(2):
         assert is_interrupted(lambda: program([x]))

@@ -102,7 +102,7 @@ class Listener:
         """Write the begin of a turn that does so much; in `meet` threads wait for each other."""
         code, look, on = self.code, self.code.label("look"), self.code.label("on")
         left = code.let(f"load i64, ptr {self._left}")
-        left = code.let(f"sub i64 {left}, {burden}")
+        left = code.let(f"sub i64 {left}, {min(burden, AT_ONCE + 1)}")
         code.line(f"store i64 {left}, ptr {self._left}")
         spent = code.let(f"icmp slt i64 {left}, 0")
         code.line(f"br i1 {spent}, label %{look}, label %{on}")
