@@ -10,7 +10,7 @@ import pytest
 HERE = Path(__file__).parent
 ELSEWHERE = {
     "test_guard_pages", "test_cache", "test_donation", "test_freed_programs", "test_interrupts",
-    "test_native_memory", "test_native_threads", "test_rooms", "test_team",
+    "test_native_memory", "test_native_threads", "test_rooms", "test_team", "test_team_ends",
 }  # fmt: skip
 """Processes of their own, and what asks where arrays are or how much memory there is."""
 FILES = sorted(str(p) for p in HERE.glob("test_*.py") if p.stem not in ELSEWHERE)

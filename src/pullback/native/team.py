@@ -46,14 +46,8 @@ def function(address: int, enter: int, threads: int) -> Callable[[int], None]:
         return alone
 
     def run(table: int) -> None:
-        team = team_of(threads)
-        if not team.lock.acquire(blocking=False):
+        if not team_of(threads).run(address, table):
             alone(table)
-            return
-        try:
-            team.run(address, table)
-        finally:
-            team.lock.release()
 
     return run
 
@@ -68,34 +62,38 @@ class Team:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.lock = threading.Lock()
         self._room = np.zeros(team_code.size(count) + 64, np.uint8)
         self.pointer = -(-self._room.ctypes.data // 64) * 64
         others = count - 1
         self._records = np.array([[self.pointer, k] for k in range(1, count)], np.uint64)
         self._threads = np.zeros(others, np.uint64)
-        code = _runtime()
+        self._code = code = _runtime()
         meet = ctypes.c_size_t.from_address(self.pointer + team_code.MEET)
         meet.value = code.address("meet")
         p, n = ctypes.c_void_p, ctypes.c_int64
-        self._launch = ctypes.PYFUNCTYPE(None, p, p, p, n)(code.address("launch"))
+        self._launch = ctypes.PYFUNCTYPE(ctypes.c_bool, p, p, p, n)(code.address("launch"))
         self._stop = ctypes.CFUNCTYPE(None, p, p, n)(code.address("stop"))
         start = ctypes.CFUNCTYPE(ctypes.c_int, p, p, p, n)(code.address("start"))
         records, threads = self._records.ctypes.data, self._threads.ctypes.data
+        _made.append(self)  # its threads stay, even if this is interrupted now
         if start(self.pointer, records, threads, others):
             raise ConfigError(f"threads: the system refuses {count} threads; ask for fewer")
 
-    def run(self, function: int, argument: int) -> None:
-        """Let all threads call function(argument, number, count, team), and wait for them."""
-        self._launch(self.pointer, function, argument, self.count)
+    def run(self, function: int, argument: int) -> bool:
+        """Let all threads call function(argument, number, count, team), and wait for them.
+
+        Return whether they did: not where another call has the team.
+        """
+        done: bool = self._launch(self.pointer, function, argument, self.count)
+        return done
 
     def stop(self) -> None:
-        """End the other threads."""
-        with self.lock:
-            self._stop(self.pointer, self._threads.ctypes.data, self.count - 1)
+        """End the other threads for good, unless a call that is still going on has them."""
+        self._stop(self.pointer, self._threads.ctypes.data, self.count - 1)
 
 
 _teams: dict[int, Team] = {}
+_made: list[Team] = []
 _making = threading.Lock()
 
 
@@ -114,6 +112,7 @@ def _forget() -> None:
     """Begin anew in a child process, where the other threads are not."""
     global _making
     _teams.clear()
+    _made.clear()
     _making = threading.Lock()
 
 
@@ -123,5 +122,5 @@ if hasattr(os, "register_at_fork"):
 
 @atexit.register
 def _stop_all() -> None:
-    for team in _teams.values():
+    for team in _made:
         team.stop()

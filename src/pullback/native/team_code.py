@@ -13,12 +13,14 @@ import sys
 
 from pullback.native.engine import target
 
-SEQUENCE, ARRIVED, GENERATION, STOP, SLEEPERS, WORK, MUTEX, CONDITION, CORES = (
-    0, 64, 128, 192, 256, 320, 384, 512, 640,
+SEQUENCE, ARRIVED, GENERATION, STOP, SLEEPERS, WORK, MUTEX, CONDITION, BUSY, CORES = (
+    0, 64, 128, 192, 256, 320, 384, 512, 640, 704,
 )  # fmt: skip
 """Where in a team's memory things are, each in cache lines of its own. WORK: function, argument,
 number of threads, and at MEET what lets them meet. The mutex and condition of POSIX threads have
-128 bytes each. CORES: the core that each thread was on lately."""
+128 bytes each. BUSY: whether a call has the team, or it has ended; Python would not give a lock
+back where a signal's handler raises just after it was taken. CORES: the core that each thread was
+on lately."""
 MEET = WORK + 24
 SPINS, LOOKS = 10_000, 256
 """How often a thread looks before it sleeps, and before it asks for cores: some 200 and 5 us. To
@@ -195,7 +197,17 @@ define void @call(ptr %team) {{
   ret void
 }}
 
-define void @launch(ptr %team, ptr %function, ptr %argument, i64 %count) {{
+define internal i1 @takes(ptr %team) {{
+  %busy = getelementptr i8, ptr %team, i64 {BUSY}
+  %taken = cmpxchg ptr %busy, i32 0, i32 1 acquire monotonic
+  %free = extractvalue {{i32, i1}} %taken, 1
+  ret i1 %free
+}}
+
+define zeroext i1 @launch(ptr %team, ptr %function, ptr %argument, i64 %count) {{
+  %free = call i1 @takes(ptr %team)
+  br i1 %free, label %run, label %refuse
+run:
   %state = call ptr @PyEval_SaveThread()
   call void @appear(ptr %team, i64 0)
   %work = getelementptr i8, ptr %team, i64 {WORK}
@@ -207,8 +219,12 @@ define void @launch(ptr %team, ptr %function, ptr %argument, i64 %count) {{
   call void @call(ptr %team)
   call void %function(ptr %argument, i64 0, i64 %count, ptr %team)
   call void @meet(ptr %team, i64 0, i64 %count)
+  %busy = getelementptr i8, ptr %team, i64 {BUSY}
+  store atomic i32 0, ptr %busy release, align 4
   call void @PyEval_RestoreThread(ptr %state)
-  ret void
+  ret i1 true
+refuse:
+  ret i1 false
 }}
 
 define i32 @start(ptr %team, ptr %records, ptr %threads, i64 %count) {{
@@ -234,6 +250,7 @@ one:
 started:
   br label %next
 refused:
+  call void @stop(ptr %team, ptr %threads, i64 %k)
   ret i32 %failed
 done:
   ret i32 0
@@ -241,12 +258,15 @@ done:
 
 define void @stop(ptr %team, ptr %threads, i64 %count) {{
 entry:
+  %free = call i1 @takes(ptr %team)
+  br i1 %free, label %end, label %done
+end:
   %stop = getelementptr i8, ptr %team, i64 {STOP}
   store atomic i32 1, ptr %stop release, align 4
   call void @call(ptr %team)
   br label %next
 next:
-  %k = phi i64 [0, %entry], [%k1, %one]
+  %k = phi i64 [0, %end], [%k1, %one]
   %more = icmp ult i64 %k, %count
   br i1 %more, label %one, label %done
 one:
@@ -293,6 +313,6 @@ def text() -> str:
         declarations.append("declare i32 @sched_getcpu()")
     return (_WAITING + _RUNNING).format(
         SEQUENCE=SEQUENCE, ARRIVED=ARRIVED, GENERATION=GENERATION, STOP=STOP, SLEEPERS=SLEEPERS,
-        WORK=WORK, MUTEX=MUTEX, CONDITION=CONDITION, CORES=CORES, SPINS=SPINS,
+        WORK=WORK, MUTEX=MUTEX, CONDITION=CONDITION, BUSY=BUSY, CORES=CORES, SPINS=SPINS,
         LAST_LOOK=LOOKS - 1, PAUSE=pause, CORE=core, DECLARATIONS="\n".join(declarations),
     )  # fmt: skip
