@@ -18,7 +18,8 @@ import atexit, signal, sys, threading
 import numpy as np, pullback as pb
 from pullback.native import assembly, interrupts, team
 from pullback.native.program import NativeProgram
-from endless import FOR_EVER, FUNCTIONS, argument, count_to, grown, scanned, scanned_in_strips
+from endless import FOR_EVER, FUNCTIONS, SMALL, argument, count_to, grown
+from endless import scanned, scanned_in_strips
 
 threads = int(sys.argv[1])
 team.SHARED_EFFORT = team.LEAST_EFFORT = 1
@@ -144,6 +145,30 @@ sys.exit(1)
 @pytest.mark.parametrize("count", [1, 2])
 def test_another_thread_of_python_runs_meanwhile_and_may_interrupt(count):
     check(GOES_ON_ELSEWHERE, count)
+
+
+FORKED = """
+import os
+compiled = pb.compile(FUNCTIONS["turns"], threads=threads)
+wanted = compiled(SMALL, np.int64(3))
+def fork():
+    child = os.fork()
+    if not child:
+        cut = is_interrupted(lambda: compiled(SMALL, FOR_EVER))
+        os._exit(0 if cut and same(compiled(SMALL, np.int64(3)), wanted) else 1)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+codes = []
+fork()
+other = threading.Thread(target=fork)
+other.start()
+other.join()
+assert codes == [0, 0], codes
+"""
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_child_process_hears_of_signals_whichever_thread_forked_it(count):
+    check(FORKED, count)
 
 
 DONATED = """

@@ -8,6 +8,9 @@ one that the call of machine code raises: Python's own error indicator holds it 
 
 from __future__ import annotations
 
+import ctypes
+import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +22,9 @@ from pullback.native.steps import Loop, Step, Strips
 from pullback.native.work import turn_burden, with_turns
 
 MAIN_THREAD = "main thread"
-"""What stands in the table of pointers for the number of the thread that hears of signals."""
+"""What stands in the table of pointers for the place of `hearing`."""
+hearing = ctypes.c_size_t(threading.main_thread().ident or 0)
+"""The number of the thread that hears of signals."""
 AT_ONCE = 1 << 20
 """How much is done between two looks at the clock (see `effort`): about a millisecond."""
 SECONDS = 0.1
@@ -30,7 +35,8 @@ define internal void @listen(ptr %since_at, ptr %flags, ptr %main) noinline {{
 entry:
   %time = alloca {{i64, i64}}
   %here = call ptr @PyThread_get_thread_ident()
-  %hears = icmp eq ptr %here, %main
+  %number = load ptr, ptr %main
+  %hears = icmp eq ptr %here, %number
   br i1 %hears, label %look, label %done
 look:
   call i32 @clock_gettime(i32 {CLOCK}, ptr %time)
@@ -71,6 +77,15 @@ declare void @PyGILState_Release(i32)
 """
 
 
+def _take_over() -> None:
+    """Let the thread that has forked hear of signals: in the child it is the main one."""
+    hearing.value = threading.get_ident()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_take_over)
+
+
 def listens(step: Step) -> bool:
     """Whether a step may take long: a loop that does much, or that nobody can tell the turns of."""
     if isinstance(step, Loop):
@@ -86,7 +101,7 @@ def hears(steps: Iterable[Step]) -> bool:
 class Listener:
     """Writes the looks of one function, all of whose threads take the same turns.
 
-    `flags` is the address of the first thread's errors, `main` that of the main thread's number.
+    `flags` is the address of the first thread's errors, `main` that of `hearing`.
     Where a handler has raised, control goes to the label `way_out`.
     """
 

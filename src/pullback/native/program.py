@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
 import itertools
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,13 +12,12 @@ import numpy as np
 from pullback.core.aval import Aval
 from pullback.core.errors import ConfigError
 from pullback.core.graph import Graph
-from pullback.native import binding, blas, cache, library, memory, team
+from pullback.native import binding, blas, cache, interrupts, library, memory, team
 from pullback.native.assembly import ERROR_STRIDE, Assembly
 from pullback.native.code import Module
 from pullback.native.engine import Loaded
 from pullback.native.faults import error_of
 from pullback.native.functions import define_used
-from pullback.native.interrupts import MAIN_THREAD
 from pullback.native.loops import Buffer
 from pullback.native.lower import Lowered, lower
 from pullback.native.pointers import ARENA, ERROR, FIRST
@@ -175,10 +174,10 @@ class NativeProgram:
 def _address(x: Any) -> int:
     """Return where a routine of BLAS, a part of a library's loop, or a Python object is.
 
-    Of the main thread return its number.
+    Of the main thread return where its number is.
     """
-    if x is MAIN_THREAD:
-        return threading.main_thread().ident or 0
+    if x is interrupts.MAIN_THREAD:
+        return ctypes.addressof(interrupts.hearing)
     if isinstance(x, str):
         return blas.pointer(x)
     return library.address(*x) if isinstance(x, tuple) else id(x)
@@ -218,20 +217,17 @@ class _Frame:
                 program.refuse_overlaps(arrays)
                 for k, array in enumerate(arrays, FIRST):
                     self.table[k] = array.ctypes.data
-        try:
-            if program.whole is not None:
-                program.whole(self.pointer)
-                results = [arrays[k] for k in program.places]
-            else:
-                held = dict(zip(program.slots, arrays, strict=False))
-                for segment in program.segments:
-                    if isinstance(segment, Python):
-                        self._interpret(program, segment, held)
-                    else:
-                        segment(self.pointer)
-                results = [held[buffer] for buffer in program.results]
-        except SystemError as error:  # a library's loop has left an error of its own
-            raise (error.__cause__ or error) from None
+        if program.whole is not None:
+            program.whole(self.pointer)
+            results = [arrays[k] for k in program.places]
+        else:
+            held = dict(zip(program.slots, arrays, strict=False))
+            for segment in program.segments:
+                if isinstance(segment, Python):
+                    self._interpret(program, segment, held)
+                else:
+                    segment(self.pointer)
+            results = [held[buffer] for buffer in program.results]
         self._check(program)
         for k in program.numbers:
             results[k] = results[k][()]
