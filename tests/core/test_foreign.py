@@ -1,7 +1,12 @@
 """Arrays of other kinds beside traced ones: read as NumPy does, or refused; never misread."""
 
+from array import array
+from collections import deque
+from decimal import Decimal
+from enum import IntEnum
 from fractions import Fraction
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +19,12 @@ MASKED = np.ma.masked_array(X, mask=[0, 1, 0])
 MATRIX = np.matrix(np.arange(9.0).reshape(3, 3))
 SPARSE = scipy.sparse.csr_array(np.eye(3))
 OBJECTS = np.array([1, 2, 3], dtype=object)
+
+
+class Size(IntEnum):
+    """A number that has a name."""
+
+    LARGE = 2
 
 
 @pytest.mark.parametrize("run", [pb.vjp, lambda f, x: pb.trace(f, x)(x)])
@@ -32,6 +43,7 @@ OBJECTS = np.array([1, 2, 3], dtype=object)
         (lambda x: x @ OBJECTS, r"astype\(float\)"),
         (lambda x: x * None, "expected a number or an array, got NoneType"),
         (lambda x: np.add(x, {}), "expected a number or an array, got dict"),
+        (lambda x: x * "2", "expected a number or an array, got str"),
     ],
 )
 def test_what_means_something_else_is_refused_with_what_to_write(function, message, run):
@@ -59,7 +71,14 @@ def test_arguments_are_refused_too(transform, x):
     [
         (pd.Series(X, index=[2, 1, 0]), X),  # by position, as beside an array
         (memoryview(X), X),
+        (array("d", X), X),
+        (range(3), np.arange(3)),
+        (deque([1.0, 2.0, 3.0]), X),
+        (jnp.array(X), X),
         (Fraction(1, 4), 0.25),
+        (Decimal("0.25"), 0.25),
+        (Size.LARGE, 2),
+        (True, 1),
         ([1, 2, 3], X),
         (X.view(np.memmap), X),
         (X.astype(">f8"), X),

@@ -75,6 +75,9 @@ def _made(shape: Shape, dtype: DType, weak: bool) -> Aval:
     return _known.setdefault((shape, dtype, weak), aval)
 
 
+_WEAK = {float: np.dtype("f8"), int: np.dtype("i8"), complex: np.dtype("c16")}
+
+
 def aval_of(x: Any) -> Aval:
     """Return the abstract value of an array, a NumPy scalar, a Python scalar or a tracer."""
     if isinstance(x, Aval):
@@ -82,17 +85,14 @@ def aval_of(x: Any) -> Aval:
     if isinstance(x, (bool, np.generic, np.ndarray)):
         a = np.asarray(x)
         return Aval(a.shape, a.dtype)
-    if isinstance(x, (int, float, complex)):
-        return Aval((), _weak_dtype(type(x)), weak=True)
+    for kind, dtype in _WEAK.items():
+        if isinstance(x, kind):
+            return Aval((), dtype, weak=True)
     found: Aval | None = getattr(x, "aval", None)
     if found is not None:
         return found
     a = np.asarray(x)
     return Aval(a.shape, a.dtype)
-
-
-def _weak_dtype(kind: type) -> DType:
-    return np.dtype({int: np.int64, float: np.float64, complex: np.complex128}[kind])
 
 
 def promotion_key(aval: Aval) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import numbers
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,8 @@ _REMEDIES = {
 
 @functools.cache
 def is_plain(kind: type) -> bool:
-    """Whether values of class `kind` stand beside traced arrays as they are."""
-    return issubclass(kind, (int, float, complex, np.generic)) or hasattr(kind, "aval")
+    """Whether values of class `kind`, numbers and traced arrays, are operands as they are."""
+    return issubclass(kind, (int, float, complex, np.generic)) or hasattr(kind, "origin")
 
 
 def plain(x: Any, name: str = "operand") -> Any:
@@ -37,19 +38,19 @@ def plain(x: Any, name: str = "operand") -> Any:
     Raises DTypeError for what neither can stand for.
 
     >>> from fractions import Fraction
-    >>> plain(memoryview(np.ones(2))), plain(Fraction(1, 4))
-    (array([1., 1.]), 0.25)
+    >>> plain(range(2)), plain(Fraction(1, 4))
+    (array([0, 1]), 0.25)
     """
     kind = x.__class__
     if kind is not np.ndarray:
         if is_plain(kind):
             return x
         refuse(kind, name)
-        if isinstance(x, numbers.Real):
+        if isinstance(x, (numbers.Real, Decimal)):
             return float(x)
-        if not hasattr(x, "__array__") and kind is not memoryview:
-            raise DTypeError(f"{name}: expected a number or an array, got {kind.__name__}")
         x = np.asarray(x)
+        if x.dtype.kind in "SU" or (x.dtype.hasobject and not x.shape):  # NumPy sees no array
+            raise DTypeError(f"{name}: expected a number or an array, got {kind.__name__}")
     if x.dtype.hasobject:
         raise _error("object", f"an array of dtype {x.dtype}", name)
     return x
