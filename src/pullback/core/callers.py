@@ -16,7 +16,7 @@ from pullback.core.errors import TracerError
 _ON_PURPOSE = frozenset({"float", "complex", "__float__", "__complex__"})
 _CONSTANT = frozenset({"isfinite", "isnan", "isinf", "isclose", "floor", "ceil", "trunc"})
 _ASSIGNMENT = "[...] ="
-_LIBRARIES = ("numpy.", "scipy.")
+_LIBRARIES = ("numpy.", "scipy.", "pullback.")
 
 
 def refuse_losses(assignment: str) -> None:

@@ -6,9 +6,9 @@ import operator
 from collections.abc import Iterator
 from typing import Any
 
-from numpy import ravel, reshape
+from numpy import ndim, ravel, reshape
 
-from pullback.core.dispatch import functions
+from pullback.core.dispatch import as_operand, functions
 
 
 class Elements:
@@ -38,6 +38,9 @@ class Elements:
         return +functions[ravel](self.base)[index]
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        value = as_operand(value)
+        if ndim(value) > 1:
+            value = ravel(value)  # as NumPy does: `y.flat = x` copies x of any shape
         new = functions[operator.setitem](functions[ravel](self.base), index, value)
         self.base[...] = functions[reshape](new, self.base.shape)
 
