@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import pullback as pb
 from pullback import optim
 from pullback.core import pytree
 from pullback.core.errors import ConfigError, DTypeError, ShapeError, TreeError
@@ -226,6 +227,17 @@ def test_an_array_at_two_places_is_refused(make):
 def test_a_learning_rate_that_is_no_positive_number_is_named(rate):
     with pytest.raises(ConfigError, match="learning_rate: expected a positive number"):
         optim.adam(rate)
+
+
+def test_hyperparameters_may_be_arrays_without_axes_and_have_gradients():
+    def after(rate: Any, decay: Any) -> Any:
+        optimizer, one = optim.momentum(rate, decay), np.ones(1)
+        params, state = optimizer.update(3 * one, optimizer.init(one), one)
+        return optimizer.update(3 * one, state, params)[0]
+
+    np.testing.assert_array_equal(after(np.array(0.1), np.array(0.5)), after(0.1, 0.5))
+    gradients = pb.grad(lambda *rates: np.sum(after(*rates)), argnums=(0, 1))(0.5, 0.25)
+    np.testing.assert_allclose(gradients, [-3 * 2.25, -0.5 * 3])
 
 
 @pytest.mark.parametrize("make", [optim.adam, optim.lbfgs])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from pullback.core.errors import ConfigError
@@ -17,3 +19,13 @@ def check_counts(**values: object) -> None:
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ConfigError(f"{name}: expected a whole number of 1 or more, got {value!r}")
+
+
+def is_number(x: Any) -> bool:
+    """Whether `x` is one real number: Python's, NumPy's, an array without axes or a traced one.
+
+    >>> is_number(np.array(0.5)), is_number("0.5"), is_number([0.5])
+    (True, False, False)
+    """
+    kind = getattr(getattr(x, "dtype", None), "kind", "")
+    return isinstance(x, int | float) or (kind in ("i", "u", "f") and x.shape == ())

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import pullback.numpy.random as random
+from pullback.core.checks import is_number
 from pullback.core.errors import ConfigError
 from pullback.nn.module import Module, state, static
 from pullback.numpy.random import Key
@@ -61,5 +62,5 @@ class Dropout(Module):
 
 
 def _check_rate(rate: float) -> None:
-    if not isinstance(rate, int | float | np.number) or not 0 <= rate < 1:
+    if not is_number(rate) or not 0 <= rate < 1:
         raise ConfigError(f"rate: expected a number in [0, 1), got {rate!r}.")

@@ -10,7 +10,9 @@ import numpy as np
 
 from pullback.core import pytree
 from pullback.core.aval import is_bfloat16
+from pullback.core.checks import is_number
 from pullback.core.errors import ConfigError, DTypeError, ShapeError
+from pullback.core.tracer import Tracer
 
 State = dict[str, Any]
 RATE_FACTOR = "rate_factor"
@@ -228,25 +230,21 @@ def like(number: Any, parameter: Any) -> Any:
 def check_positive(**values: float) -> None:
     """Raise ConfigError unless all of `values` are positive."""
     for name, value in values.items():
-        if not (_is_number(value) and value > 0):
+        if not (is_number(value) and value > 0):
             raise ConfigError(f"{name}: expected a positive number, got {value!r}.")
 
 
 def check_fraction(**values: float) -> None:
     """Raise ConfigError unless all of `values` are in [0, 1)."""
     for name, value in values.items():
-        if not (_is_number(value) and 0 <= value < 1):
+        if not (is_number(value) and 0 <= value < 1):
             raise ConfigError(f"{name}: expected a number in [0, 1), got {value!r}.")
 
 
 def check_weight_decay(weight_decay: float) -> None:
     """Raise ConfigError unless `weight_decay` is a number of 0 or more."""
-    if not (_is_number(weight_decay) and weight_decay >= 0):
+    if not (is_number(weight_decay) and weight_decay >= 0):
         raise ConfigError(f"weight_decay: expected a number >= 0, got {weight_decay!r}.")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.number)
 
 
 class Rate:
@@ -258,7 +256,9 @@ class Rate:
             learning_rate, self._own = learning_rate.learning_rate, {RATE_FACTOR: np.array(1.0)}
         if not callable(learning_rate):
             check_positive(learning_rate=learning_rate)
-        self._rate = learning_rate if callable(learning_rate) else float(learning_rate)
+            if not isinstance(learning_rate, Tracer):
+                learning_rate = float(learning_rate)
+        self._rate: Any = learning_rate
 
     def init(self) -> State:
         """Return the state before the first update."""

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from pullback.core import pytree
-from pullback.core.checks import check_counts
+from pullback.core.checks import check_counts, is_number
 from pullback.core.errors import (
     ConfigError,
     DataError,
@@ -75,7 +75,7 @@ class Trainer:
         check_precision(matmul_precision)
         if matmul_precision == "bfloat16" and not compiled:
             raise ConfigError("matmul_precision: bfloat16 products need compiled=True")
-        if not (isinstance(l2, int | float | np.number) and 0 <= l2 < float("inf")):
+        if not (is_number(l2) and 0 <= l2 < float("inf")):
             raise ConfigError(f"l2: expected a finite number of 0 or more, got {l2!r}")
         self.l2 = l2
         self.compiled = compiled
