@@ -135,6 +135,28 @@ def test_a_static_first_field_may_be_a_number() -> None:
     assert Power.create()(3.0) == 9.0
 
 
+def test_a_first_field_of_state_and_an_init_of_ones_own_take_numbers() -> None:
+    class Counter(nn.Module):
+        calls: int = nn.state()
+
+        @classmethod
+        def create(cls) -> Counter:
+            return cls(0)
+
+    class Scale(nn.Module):
+        factors: Any
+
+        def __init__(self, size: int) -> None:
+            object.__setattr__(self, "factors", np.ones(size))
+
+        @classmethod
+        def create(cls) -> Scale:
+            return cls(3)
+
+    assert Counter.create().calls == 0
+    assert Scale.create().factors.shape == (3,)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -144,6 +166,7 @@ def test_a_static_first_field_may_be_a_number() -> None:
         (lambda: nn.mlp(random.key(0), [4, 4, 2], ["relu"]), "activation: expected one of"),
         (lambda: nn.Sequential(nn.Activation("relu"), nn.Flatten()), "layers: expected a list"),
         (lambda: nn.Sequential(nn.Activation("relu")), "layers: expected a list"),
+        (lambda: nn.Sequential(nn.Flatten() for _ in range(2)), "layers: expected a list"),
         (lambda: nn.Reshape((-1,)), r"shape: expected a whole number of 1 or more, got \(-1,\)"),
         (lambda: nn.Dropout.create(random.key(0), "much"), "rate: expected a number"),
     ],

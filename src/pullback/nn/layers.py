@@ -98,7 +98,7 @@ class Sequential(Module):
     layers: Sequence[Any]
 
     def __init__(self, layers: Sequence[Any], *others: Any) -> None:
-        if others or isinstance(layers, Module):
+        if others or not isinstance(layers, list | tuple):
             raise ConfigError("layers: expected a list; write Sequential([first, second]).")
         object.__setattr__(self, "layers", layers)
         for i, layer in enumerate(layers):

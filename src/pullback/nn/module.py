@@ -85,9 +85,10 @@ class Module:
         super().__init_subclass__(**options)
         if "__call__" in cls.__dict__:
             cls.__call__ = telling_places(cls.__dict__["__call__"])  # type: ignore[method-assign]
+        has_own_init = "__init__" in cls.__dict__
         dataclasses.dataclass(frozen=True, eq=False, repr=False)(cls)
         cls.__setattr__ = _refuse_change  # type: ignore[method-assign]
-        if hasattr(cls, "create"):
+        if hasattr(cls, "create") and not has_own_init and _begins_with_parameter(cls):
             cls.__init__ = _of_arrays(cls.__init__)  # type: ignore[method-assign]
         _register(cls)
 
@@ -116,12 +117,17 @@ def _refuse_change(module: Any, name: str, value: Any) -> None:
     )
 
 
+def _begins_with_parameter(cls: type[Module]) -> bool:
+    fields = _fields(cls)
+    return bool(fields) and not fields[0].metadata  # neither static nor state
+
+
 def _of_arrays(init: Callable[..., None]) -> Callable[..., None]:
     """Return an `__init__` that refuses a size, which is for `create`, in the place of arrays."""
 
     @functools.wraps(init)
     def checked(self: Any, *args: Any, **fields: Any) -> None:
-        if args and type(args[0]) is int and not _fields(self)[0].metadata.get("static"):
+        if args and type(args[0]) is int:
             parameters = inspect.signature(self.create).parameters.values()
             wanted = ", ".join(p.name for p in parameters if p.default is p.empty)
             name = type(self).__name__
