@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,10 +69,11 @@ def _as_column(name: str, column: Any) -> Any:
 def target_names(target: str | Sequence[str]) -> list[str]:
     """Return the names of the columns to predict; raise ConfigError for none, or one twice.
 
-    >>> target_names("price")
-    ['price']
+    >>> target_names("price"), target_names(3)
+    (['price'], ['3'])
     """
-    names = [target] if isinstance(target, str) else [str(name) for name in target]
+    several = isinstance(target, Iterable) and not isinstance(target, str)
+    names = [str(name) for name in (target if several else [target])]
     if not names or len(set(names)) < len(names):
         raise ConfigError(
             f"target: expected the names of the columns to predict, each once, got {target!r}"
