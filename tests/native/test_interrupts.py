@@ -199,3 +199,15 @@ def test_long_loops_alone_listen_and_none_that_changes_donated_arrays():
         assert is_long == listens(
             lambda x, k=length: pb.scan(lambda c, _: (np.sin(c), None), x, None, length=k)[0], x[0]
         )
+
+
+@pytest.mark.parametrize(("most", "listening"), [(100, 1), (10_000, 2)])
+def test_a_loop_of_many_turns_at_most_listens_since_one_around_counts_a_single_turn(
+    most, listening
+):
+    def inner(x):
+        return pb.while_loop(lambda x: x < 1, lambda x: x + 0.5, x, max_iterations=most)
+
+    compiled = pb.compile(lambda x: pb.while_loop(lambda x: x < 9, lambda x: 2 * inner(x), x))
+    assert compiled(np.float64(0)) == 16
+    assert compiled.llvm.count("call void @listen(") == listening

@@ -27,6 +27,8 @@ hearing = ctypes.c_size_t(threading.main_thread().ident or 0)
 """The number of the thread that hears of signals."""
 AT_ONCE = 1 << 20
 """How much is done between two looks at the clock (see `effort`): about a millisecond."""
+UNCOUNTED = 1 << 12
+"""How much a loop with a condition may do that one around it counts as a single turn."""
 SECONDS = 0.1
 """How long a signal may have to wait, beyond that."""
 
@@ -89,7 +91,8 @@ if hasattr(os, "register_at_fork"):
 def listens(step: Step) -> bool:
     """Whether a step may take long: a loop that does much, or that nobody can tell the turns of."""
     if isinstance(step, Loop):
-        return step.length is None or step.length * turn_burden(step) > AT_ONCE
+        least = AT_ONCE if step.condition is None else UNCOUNTED
+        return step.length is None or step.length * turn_burden(step) > least
     return isinstance(step, Strips) and step.count * turn_burden(step) > AT_ONCE
 
 
