@@ -231,11 +231,12 @@ def test_a_learning_rate_that_is_no_positive_number_is_named(rate):
 
 def test_hyperparameters_may_be_arrays_without_axes_and_have_gradients():
     def after(rate: Any, decay: Any) -> Any:
-        optimizer, one = optim.momentum(rate, decay), np.ones(1)
+        optimizer, one = optim.momentum(rate, decay), np.ones(1, np.float32)
         params, state = optimizer.update(3 * one, optimizer.init(one), one)
         return optimizer.update(3 * one, state, params)[0]
 
-    np.testing.assert_array_equal(after(np.array(0.1), np.array(0.5)), after(0.1, 0.5))
+    np.testing.assert_array_equal(after(np.array(0.5), np.float64(0.5)), after(0.5, 0.5))
+    assert after(np.float64(0.5), np.array(0.5)).dtype == np.float32
     gradients = pb.grad(lambda *rates: np.sum(after(*rates)), argnums=(0, 1))(0.5, 0.25)
     np.testing.assert_allclose(gradients, [-3 * 2.25, -0.5 * 3])
 

@@ -108,17 +108,23 @@ def per_leaf(
         kept = [pytree.match(structure, state[name], f"state[{name!r}]") for name in slots]
         rate, counted = rate_of(state), rate_of.after(state)
         chosen = chosen_leaves(decays, params) if decays else [True] * len(leaves)
-        results = [
-            rule(p, g, At(like(rate, p), counted["step"], weight_decay if decayed else 0.0), own)
-            for p, g, decayed, *own in zip(leaves, gradients, chosen, *kept, strict=True)
-        ]
-        new = {
+        results = []
+        for p, g, decayed, *own in zip(leaves, gradients, chosen, *kept, strict=True):
+            at = At(like(rate, p), counted["step"], weight_decay if decayed else 0.0)
+            after, new = rule(p, g, at, own)
+            results.append((_as_dtype(after, p.dtype), [_as_dtype(x, p.dtype) for x in new]))
+        slots_after = {
             name: pytree.unflatten(structure, [result[1][j] for result in results])
             for j, name in enumerate(slots)
         }
-        return pytree.unflatten(structure, [result[0] for result in results]), counted | new
+        return pytree.unflatten(structure, [result[0] for result in results]), counted | slots_after
 
     return Optimizer(init, update)
+
+
+def _as_dtype(x: Any, dtype: Any) -> Any:
+    # NumPy's hyperparameters, such as np.float64(0.9), widen float32 where Python's do not
+    return x if x.dtype == dtype else x.astype(dtype)
 
 
 def is_weight(path: str, parameter: Any) -> bool:
