@@ -8,7 +8,7 @@ from pullback import nn, optim, random
 from pullback.core.errors import CheckpointError, ConfigError, DataError
 from pullback.explain import LayerRecorder, layer_statistics, layer_warnings, read_layers
 from pullback.nn.calls import recorded_calls
-from pullback.train import Dataset, Trainer
+from pullback.train import Balanced, Dataset, Trainer
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(64, 8)).astype(np.float32)
@@ -205,3 +205,5 @@ def test_arguments_that_do_not_fit_are_named():
         layer_statistics(model, "nll", X, T, optimizer="adam")
     with pytest.raises(DataError, match="data: expected a Dataset, got ndarray"):
         LayerRecorder(X)
+    with pytest.raises(DataError, match="data: expected a Dataset, got Balanced"):
+        LayerRecorder(Balanced(Dataset(X, T, 3)))

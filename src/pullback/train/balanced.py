@@ -28,7 +28,7 @@ class Balanced(Stream):
     """
 
     def __init__(self, data: Dataset) -> None:
-        check_data(data, "data")
+        check_data(data, "data", Dataset)
         if data.classes is None:
             raise DataError("data: expected labels, Dataset(..., classes=k), got numbers")
         counts = np.bincount(data.targets, minlength=data.classes)

@@ -30,9 +30,9 @@ def find_loss(loss: str | Loss) -> Loss:
     return found
 
 
-def check_data(data: Any, name: str) -> None:
-    """Raise DataError where `data`, called `name`, is no `Dataset` or `Stream`."""
-    if not isinstance(data, Dataset | Stream):
+def check_data(data: Any, name: str, kinds: Any = Dataset | Stream) -> None:
+    """Raise DataError where `data`, called `name`, is none of `kinds`."""
+    if not isinstance(data, kinds):
         raise DataError(
             f"{name}: expected a Dataset, got {type(data).__name__}; write Dataset(inputs, targets)"
         )

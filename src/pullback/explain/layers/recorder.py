@@ -63,7 +63,7 @@ class LayerRecorder(Callback):
         folder: str | Path | None = None,
     ) -> None:
         check_counts(every=1 if every is None else every, rows=rows)
-        check_data(data, "data")
+        check_data(data, "data", Dataset)
         chosen = np.unique(np.linspace(0, len(data) - 1, min(rows, len(data))).astype(int))
         self.inputs, self.targets = data.inputs[chosen], data.targets[chosen]
         self.every = every
