@@ -171,6 +171,30 @@ def test_a_child_process_hears_of_signals_whichever_thread_forked_it(count):
     check(FORKED, count)
 
 
+FAILED = """
+@pb.compile(threads=threads)
+def summed(x, power, n):
+    return pb.while_loop(
+        lambda c: c[0] < n, lambda c: (c[0] + 1, c[1] + (x + c[0]) ** power), (np.int64(0), x)
+    )[1]
+
+summed(SMALL.astype(int), np.int64(2), np.int64(3))
+heard = []
+signal.signal(signal.SIGALRM, lambda *_: heard.append(1))
+signal.setitimer(signal.ITIMER_REAL, 0.05)
+try:
+    summed(np.arange(1600).reshape(40, 40) + 2, np.int64(-1), FOR_EVER)
+except ValueError as error:
+    sys.exit("negative integer powers" not in str(error) or heard != [1])
+sys.exit(1)
+"""
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_loop_in_which_a_library_has_failed_ends_with_that_error_and_signals_are_heard(count):
+    check(FAILED, count)
+
+
 DONATED = """
 compiled, n = pb.compile(grown, donate_argnums=0, threads=threads), np.int64(1 << 26)
 compiled(np.zeros(5), np.int64(3))

@@ -3,7 +3,8 @@
 A loop counts what it has done. After some of it, it looks at the clock, and every tenth of a second
 it asks CPython to call the handlers of signals that have come, which happens in the main thread
 alone. Where a handler raises, the loop and what it stands in end at once, and the exception is the
-one that the call of machine code raises: Python's own error indicator holds it meanwhile.
+one that the call of machine code raises: Python's own error indicator holds it meanwhile. So it may
+hold one that a library's loop has left, with which no handler can be called: that ends all as well.
 """
 
 from __future__ import annotations
@@ -56,9 +57,16 @@ compare:
   br i1 %long, label %ask, label %done
 ask:
   %state = call i32 @PyGILState_Ensure()
+  %error = call ptr @PyErr_Occurred()
+  %none = icmp eq ptr %error, null
+  br i1 %none, label %check, label %checked
+check:
   %answer = call i32 @PyErr_CheckSignals()
+  %raises = icmp ne i32 %answer, 0
+  br label %checked
+checked:
+  %raised = phi i1 [true, %ask], [%raises, %check]
   call void @PyGILState_Release(i32 %state)
-  %raised = icmp ne i32 %answer, 0
   br i1 %raised, label %end, label %remember
 end:
   %before = load i32, ptr %flags
@@ -74,6 +82,7 @@ done:
 declare ptr @PyThread_get_thread_ident()
 declare i32 @clock_gettime(i32, ptr)
 declare i32 @PyGILState_Ensure()
+declare ptr @PyErr_Occurred()
 declare i32 @PyErr_CheckSignals()
 declare void @PyGILState_Release(i32)
 """
