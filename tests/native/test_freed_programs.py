@@ -41,9 +41,11 @@ def test_nothing_of_a_compiled_function_is_left_to_the_collector(uncollected, fu
     pb.compile(function)(*[X] * count)  # what is imported with it may stay
     gc.collect()
     gc.set_debug(gc.DEBUG_SAVEALL)
-    pb.compile(function)(*[X] * count)
-    gc.collect()
-    gc.set_debug(0)
+    try:
+        pb.compile(function)(*[X] * count)
+        gc.collect()
+    finally:
+        gc.set_debug(0)
     ours = [x for x in gc.garbage if isinstance(x, np.ndarray) or "pullback" in type(x).__module__]
     gc.garbage.clear()
     assert not ours
