@@ -113,7 +113,7 @@ def write_out(out: Any, result: Any) -> Any:
 def as_operand(x: Any) -> Any:
     """Return `x` as a ufunc takes it: lists become arrays, also lists that hold tracers."""
     kind = x.__class__
-    if (kind is np.ndarray and not x.dtype.hasobject) or is_plain(kind):
+    if is_plain(kind) or (kind is np.ndarray and not x.dtype.hasobject):
         return x
     return lookup(functions, np.array)(x) if issubclass(kind, (list, tuple)) else plain(x)
 

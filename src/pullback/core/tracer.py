@@ -151,6 +151,8 @@ class Tracer:
         if method == "__call__" and not kwargs:
             rule = dispatch.ufuncs.get(ufunc)
             if rule is not None:
+                if len(inputs) == 1:  # it is this one
+                    return rule(self)
                 return rule(*map(dispatch.as_operand, inputs))
         return dispatch.call_ufunc(ufunc, method, inputs, kwargs)
 
