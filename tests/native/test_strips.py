@@ -6,9 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pullback as pb
-from pullback.native import overlap, strips
+from pullback.native import ahead, overlap, strips
 
-SMALL = {"LEAST": 0, "STRIP": 2048, "SHORT": 0, "STACKED": 2048, "LEAST_ROW": 8}
+SMALL = {
+    "LEAST": 0,
+    "STRIP": 2048,
+    "FETCHED": 4096,
+    "SHORT": 0,
+    "STACKED": 2048,
+    "LEAST_ROW": 8,
+}
 """Strips of two kilobytes, of arrays of any size."""
 
 
@@ -72,8 +79,15 @@ def of_all(x):
     return softmax(x - x.max()) * x.sum()
 
 
+def reduced(x):
+    """All kinds of reductions in the loop of an elementary function."""
+    y = np.exp(x - x.mean(axis=1, keepdims=True))
+    return y.sum(axis=1), y.max(axis=1), y.min(axis=1), (y > 2).any(axis=1), np.prod(y, axis=1)
+
+
 FUNCTIONS = (
     softmax, layer_norm, log_sum_exp, slope, twice, ragged, from_the_last, added_up, of_all,
+    reduced,
 )  # fmt: skip
 
 
@@ -81,36 +95,68 @@ FUNCTIONS = (
 @given(
     function=st.sampled_from(FUNCTIONS),
     rows=st.integers(1, 24),
-    columns=st.integers(2, 40),
+    columns=st.integers(2, 40) | st.sampled_from([63, 64, 65, 128, 200]),
     threads=st.integers(1, 2),
     dtype=st.sampled_from([np.float32, np.float64]),
+    fetched=st.integers(0, 9),
     short=st.sampled_from([0, 1024]),
 )
-def test_strips_compute_what_whole_arrays_do(function, rows, columns, threads, dtype, short):
+def test_strips_compute_what_whole_arrays_do(
+    function, rows, columns, threads, dtype, fetched, short
+):
     x = np.random.default_rng(rows).normal(size=(rows, columns)).astype(dtype)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(overlap, "FILLS", 1)
         patch.setitem(SMALL, "SHORT", short)
+        patch.setattr(ahead, "LEAST", 1)
+        patch.setattr(ahead, "MOST", fetched)
         found = found_in_strips(function, x, threads=threads)
     agree(found, function(x), dtype)
 
 
 def test_a_softmax_of_many_rows_goes_in_strips():
-    x = np.random.default_rng(0).random((160, 2000), np.float32)
+    x = np.random.default_rng(0).random((160, 1000), np.float32)
     compiled = pb.compile(softmax)
     np.testing.assert_allclose(compiled(x), softmax(x), rtol=1e-5)
-    assert compiled.loops.startswith("in 80 strips of x, ")
+    assert compiled.loops.startswith("in 40 strips of x, ")
     assert "around strips" in compiled.report()
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("donate", [(), 0])
-@pytest.mark.parametrize("function", [softmax, layer_norm, log_sum_exp])
-def test_the_first_loop_of_short_rows_goes_a_strip_ahead(function, donate, threads):
+@pytest.mark.parametrize("function", [softmax, log_sum_exp])
+def test_the_next_strip_is_fetched_while_functions_are_computed(function, donate, threads):
     x = np.random.default_rng(0).normal(size=(642, 500)).astype(np.float32)
     compiled = pb.compile(function, threads=threads, donate_argnums=donate)
     np.testing.assert_allclose(compiled(x.copy()), function(x), rtol=1e-4, atol=1e-6)
+    assert "fetching x'" in compiled.loops
+    assert "@llvm.prefetch" in compiled.llvm
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("donate", [(), 0])
+def test_the_first_loop_of_short_rows_goes_a_strip_ahead(donate, threads):
+    x = np.random.default_rng(0).normal(size=(642, 500)).astype(np.float32)
+    compiled = pb.compile(layer_norm, threads=threads, donate_argnums=donate)
+    np.testing.assert_allclose(compiled(x.copy()), layer_norm(x), rtol=1e-4, atol=1e-6)
     assert "' is of the one before" in compiled.loops
+
+
+def test_strips_of_little_work_or_many_arrays_are_not_fetched():
+    x = np.random.default_rng(0).normal(size=(640, 500)).astype(np.float32)
+    for function in (layer_norm, lambda x: (softmax(x), softmax(x) * 2)):
+        compiled = pb.compile(function)
+        agree(compiled(x), function(x), np.float32)
+        assert "strips" in compiled.loops
+        assert "fetching" not in compiled.loops
+
+
+def test_nan_passes_through_the_extremes_of_groups():
+    x = np.random.default_rng(0).normal(size=(640, 500)).astype(np.float32)
+    x[5, 7] = x[6, 499] = np.nan
+    compiled = pb.compile(reduced)
+    agree(compiled(x), reduced(x), np.float32)
+    assert "fetching" in compiled.loops
 
 
 def test_nan_in_a_strip_stays_in_its_row():

@@ -226,7 +226,8 @@ class Assembly:
         code, body = pointers.code, step.body
         for buffer in step.buffers():
             pointers.of(buffer)
-
+        for x in step.xs:
+            pointers.at(x.buffer, x.first)
         shared = self.threads > 1 and effort(step) >= team.SHARED_EFFORT
         if shared:
             self._meet(code)

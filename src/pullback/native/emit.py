@@ -175,6 +175,8 @@ def operands(step: Kernel | Tiles | Contraction) -> list[Operand]:
         found[s.buffer, 0] = None
         for load in loads_of(s):
             found[load.buffer, 0 if load.buffer in written else load.offset.const] = None
+    if isinstance(step, Kernel):
+        found.update({(fetch.buffer, 0): None for fetch in step.ahead})
     return list(found)
 
 

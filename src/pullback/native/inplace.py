@@ -79,7 +79,7 @@ def renamed(step: Step, names: Mapping[Buffer, Buffer]) -> Step:
     if isinstance(step, (Kernel, Tiles, Contraction)):
         body = rebuilt(step.body, of_buffer=name)
         if isinstance(step, Kernel):
-            return Kernel(step.sizes, body)
+            return replace(step, body=body)
         return replace(step, a=name(step.a), b=name(step.b), body=body)
     if isinstance(step, Matmul):
         return replace(step, out=name(step.out), a=name(step.a), b=name(step.b))

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
 
 from pullback.native.code import BOOL, Code, Module, type_of
 from pullback.native.emit import BodyWriter, combine, in_register, signature_of, start_of
+from pullback.native.fetches import write as write_fetches
 from pullback.native.loops import Kernel, Reduce, operations
-from pullback.native.turns import asks_later, split_of, strided, vectors_abreast
+from pullback.native.turns import (
+    GROUP,
+    abreast_in_group,
+    asks_later,
+    split_of,
+    strided,
+    vectors_abreast,
+)
 
 BLOCK = 4096
 """How many numbers of a float32 sum are added up before they join the others (cf. Higham, "The
@@ -85,6 +93,12 @@ class KernelWriter(BodyWriter):
         with code.span(first, last) as i:
             self.put(s.buffer, i, start_of(s))
 
+    def _last_turn(self, counter: str, registers: dict[Reduce, str]) -> None:
+        """Write a turn of the last loop."""
+        self.counters.append(counter)
+        self._level(len(self.kernel.sizes), registers)
+        self.counters.pop()
+
     def _turn(self, registers: dict[Reduce, str]) -> None:
         """Write the body, once."""
         self.known, self.offsets = {}, {}
@@ -136,6 +150,11 @@ class KernelWriter(BodyWriter):
     def _innermost(self, registers: dict[Reduce, str]) -> None:
         """Write the last loop; what it adds to a long sum is summed up apart, in blocks."""
         code, sizes = self.code, self.kernel.sizes
+        if self.kernel.ahead and sizes[-1] >= GROUP:
+            self._in_groups(registers)
+            return
+        if self.kernel.ahead:
+            self._fetch(self.counters, sizes[:-1])
         parts = {
             s: code.variable(s.buffer.part)
             for s in registers
@@ -144,9 +163,7 @@ class KernelWriter(BodyWriter):
         }  # fmt: skip
 
         def turn(counter: str) -> None:
-            self.counters.append(counter)
-            self._level(len(sizes), registers | parts)
-            self.counters.pop()
+            self._last_turn(counter, registers | parts)
 
         def turns(start: str, count: int) -> None:
             for s, part in parts.items():
@@ -165,6 +182,42 @@ class KernelWriter(BodyWriter):
                 turns(code.let(f"mul nuw nsw i64 {block}, {BLOCK}"), BLOCK)
         if rest:
             turns(str(blocks * BLOCK), rest)
+
+    def _in_groups(self, registers: dict[Reduce, str]) -> None:
+        """Write the last loop in groups of turns, before each of which something is fetched.
+
+        What each turn of a group reduces has a place of its own until the end. LLVM makes these
+        registers; lanes would be combined after each group otherwise.
+        """
+        code, (*around, count) = self.code, self.kernel.sizes
+        groups, rest = divmod(count, GROUP)
+        abreast = abreast_in_group(self.kernel)
+        rooms = {s: code.room(s.buffer.part, GROUP) for s in registers}
+
+        def places(turn: str) -> dict[Reduce, str]:
+            return {s: code.element(s.buffer.part, room, turn) for s, room in rooms.items()}
+
+        with code.loop(GROUP, abreast) as turn:
+            for s, place in places(turn).items():
+                self._start(s, place)
+        with code.loop(groups) as group:
+            self._fetch([*self.counters, group], [*around, groups])
+            first = code.times(group, GROUP)
+            with code.loop(GROUP, abreast) as turn:
+                at = code.let(f"add nuw nsw i64 {first}, {turn}")
+                self._last_turn(at, registers | places(turn))
+        with code.loop(GROUP, abreast) as turn:
+            for s, place in places(turn).items():
+                self._combine(s, registers[s], self._total(s, place))
+        if rest:
+            with code.loop(rest, abreast=1) as turn:
+                at = code.let(f"add nuw nsw i64 {turn}, {groups * GROUP}")
+                self._last_turn(at, registers)
+
+    def _fetch(self, counters: Sequence[str], sizes: Sequence[int]) -> None:
+        """Write what is fetched in one turn of loops of these sizes."""
+        fetches = [(fetch, self.pointers[fetch.buffer, 0]) for fetch in self.kernel.ahead]
+        write_fetches(self.code, fetches, counters, sizes)
 
     def _all_turns(self, turn: Callable[[str], None]) -> None:
         """Write the last loop; where there may be arguments that a library is asked about, twice.
@@ -192,7 +245,8 @@ class KernelWriter(BodyWriter):
     def _register(self, s: Reduce) -> str:
         """Return a register for a reduction."""
         register = self.code.variable(s.buffer.part)
-        if s.combine in ("max", "min") and s.buffer.part.kind == "f" and not strided(self.kernel):
+        extreme = s.combine in ("max", "min") and s.buffer.part.kind == "f"
+        if extreme and not self.kernel.ahead and not strided(self.kernel):
             self.ordered[register] = self.code.variable(BOOL)
         return register
 

@@ -266,11 +266,20 @@ def stores(
 
 
 @dataclass(frozen=True, slots=True)
+class Fetch:
+    """Bring a buffer into the cache, where it is going to be read, or `writes` say, written."""
+
+    buffer: Buffer
+    writes: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Kernel:
-    """Statements inside a nest of loops, the last loop innermost."""
+    """Statements inside a nest of loops, the last loop innermost; meanwhile fetches for later."""
 
     sizes: tuple[int, ...]
     body: tuple[Statement, ...]
+    ahead: tuple[Fetch, ...] = ()
 
     def buffers(self) -> list[Buffer]:
         """Return every buffer that is read or written, each once, in order."""
@@ -287,6 +296,8 @@ class Kernel:
 
     def __str__(self) -> str:
         head = "for " + ", ".join(f"i{k} < {n}" for k, n in enumerate(self.sizes))
+        if self.ahead:
+            head += f", fetching {', '.join(str(fetch.buffer) for fetch in self.ahead)}"
         return "\n".join([f"{head if self.sizes else 'once'}:", *texts(self.body)])
 
 

@@ -354,7 +354,7 @@ class Strips:
         return [y.buffer for y in self.ys]
 
     def __str__(self) -> str:
-        names = ", ".join(dict.fromkeys(map(str, (*self.xs, *self.ys))))
+        names = ", ".join(dict.fromkeys(str(x.buffer) for x in (*self.xs, *self.ys)))
         late = ", ' is of the one before" if self.late else ""
         return f"in {self.count} strips of {names}{late}:\n{_inside(self.body)}"
 

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from pullback.native import memory
+from pullback.native.ahead import fetching
 from pullback.native.cuts import Cut
 from pullback.native.divisors import divisors
 from pullback.native.loops import Affine, Buffer, Combine, Kernel, Load, Reduce, affine
@@ -23,6 +24,8 @@ from pullback.native.steps import Block, Loop, Series, Step, Strips
 
 STRIP = 1 << 16
 """Bytes of a strip, of all arrays together."""
+FETCHED = 3 << 14
+"""Bytes of a strip that leaves enough time to fetch the next one."""
 SHORT = 5 << 12
 """Bytes of one of two strips that are gone over together."""
 STACKED = 3 << 17
@@ -56,7 +59,7 @@ def _runs(steps: Sequence[Step]) -> Iterator[list[Step]]:
     run: list[Step] = []
     cut = Cut()
     for step in steps:
-        if not (cut.takes(step) and _count(cut) and len(run) < MOST_STEPS) and run:
+        if not (cut.takes(step) and _count(cut, STRIP) and len(run) < MOST_STEPS) and run:
             yield run
             run, cut = [], Cut()
             cut.takes(step)
@@ -85,16 +88,15 @@ def _strips(run: Sequence[Step], uses: Counter[Buffer], kept: Collection[Buffer]
         b for b in cut.written - cut.totals.keys()
         if b.kind == "arena" and b not in kept and uses[b] == here[b]
     }  # fmt: skip
-    short, count = _short(cut), _count(cut)
-    ahead = overlapping(_cut(run, cut, own, short)[0]) if short else None
-    if ahead is not None and ahead.room <= ROOM:
-        return [ahead]
-    if count < 2:
-        return []
-    step, sums = _cut(run, cut, own, count)
-    if step.room > ROOM:
-        return []
-    return [step, *[_together(b, sums[b], cut.totals[b]) for b in sums]]
+    ways = (_count(cut, FETCHED), fetching), (_short(cut), overlapping), (_count(cut, STRIP), None)
+    for count, better in ways:
+        if count < 2:
+            continue
+        step, sums = _cut(run, cut, own, count)
+        found = better(step) if better else step
+        if found is not None and found.room <= ROOM:
+            return [found, *[_together(b, sums[b], cut.totals[b]) for b in sums]]
+    return []
 
 
 def _cut(
@@ -125,10 +127,10 @@ def _together(total: Buffer, parts: Buffer, combine: Combine) -> Kernel:
     return tidy(Kernel((parts.size // total.size, total.size), (reduce,)))
 
 
-def _count(cut: Cut) -> int:
-    """Return the least number of strips that are small enough; 0 if none is."""
+def _count(cut: Cut, most: int) -> int:
+    """Return the least number of strips of at most so many bytes; 0 if none is that small."""
     stacks = cut.kept()
-    total, most = sum(map(cut.nbytes, cut.arrays)), STACKED if stacks else STRIP
+    total, most = sum(map(cut.nbytes, cut.arrays)), STACKED if stacks else most
     sums = sum(b.nbytes for b in cut.arrays if b in cut.totals)  # of which each strip makes its own
     least = 0 if total <= most else max(most // 16, 16 * sums)
     counts = [n for n in divisors(cut.turns) if least * n <= total <= 4 * most * n]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pullback.native.emit import in_register
+from pullback.native.engine import vector_bytes
 from pullback.native.functions import ASKING, OWN
 from pullback.native.loops import Apply, Expr, Kernel, Reduce, Store, expressions, extent, loads_of
 
@@ -12,6 +13,9 @@ ABREAST, MANY = 4, 16
 """How many vectors go side by side through elementary functions, if these are not too many."""
 LONG, FEW = 1 << 14, 4
 """How many turns are worth compiling twice as many side by side, through so few functions."""
+
+GROUP = 64
+"""How many turns of a loop are computed between fetches of what is needed later."""
 
 
 def asks_later(kernel: Kernel) -> bool:
@@ -78,3 +82,9 @@ def vectors_abreast(body: Sequence[Store | Reduce], count: int) -> int:
         return 0
     asking = any(_name(f) in ASKING for f in functions)  # its flags would need more registers
     return 2 * ABREAST if count >= LONG and len(functions) <= FEW and not asking else ABREAST
+
+
+def abreast_in_group(kernel: Kernel) -> int:
+    """Return how many vectors make a group of turns; fewer if they would not fit into registers."""
+    widest = max(buffer.part.itemsize for buffer in kernel.buffers())
+    return min(GROUP * widest // vector_bytes(), 2 * ABREAST)
