@@ -29,3 +29,17 @@ def is_number(x: Any) -> bool:
     """
     kind = getattr(getattr(x, "dtype", None), "kind", "")
     return isinstance(x, int | float) or (kind in ("i", "u", "f") and x.shape == ())
+
+
+def check_positive(**values: float) -> None:
+    """Raise ConfigError unless all of `values` are positive."""
+    for name, value in values.items():
+        if not (is_number(value) and value > 0):
+            raise ConfigError(f"{name}: expected a positive number, got {value!r}.")
+
+
+def check_fraction(**values: float) -> None:
+    """Raise ConfigError unless all of `values` are in [0, 1)."""
+    for name, value in values.items():
+        if not (is_number(value) and 0 <= value < 1):
+            raise ConfigError(f"{name}: expected a number in [0, 1), got {value!r}.")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import pullback.numpy.random as random
-from pullback.core.checks import is_number
+from pullback.core.checks import check_fraction
 from pullback.core.errors import ConfigError
 from pullback.nn.module import Module, state, static
 from pullback.numpy.random import Key
@@ -22,7 +22,7 @@ def dropout(x: Any, key: Key, rate: float = 0.5) -> Any:
     >>> dropout(np.ones(6), random.key(0), 0.5)
     array([0., 0., 2., 2., 0., 2.])
     """
-    _check_rate(rate)
+    check_fraction(rate=rate)
     keep = random.bernoulli(key, 1 - rate, np.shape(x))
     return np.where(keep, x * (1 / (1 - rate)), 0)
 
@@ -41,7 +41,7 @@ class Dropout(Module):
     rate: float = static(default=0.5)
 
     def __post_init__(self) -> None:
-        _check_rate(self.rate)
+        check_fraction(rate=self.rate)
         if isinstance(self.key, float):
             raise ConfigError(
                 f"key: expected a key, got {self.key}. Write Dropout.create(random.key(0), rate)."
@@ -59,8 +59,3 @@ class Dropout(Module):
         following, key = random.split(self.key)
         self.remember(key=following)
         return dropout(x, key, self.rate)
-
-
-def _check_rate(rate: float) -> None:
-    if not is_number(rate) or not 0 <= rate < 1:
-        raise ConfigError(f"rate: expected a number in [0, 1), got {rate!r}.")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core.checks import check_positive
 from pullback.core.flat import Flat
 from pullback.optim.optimizer import (
     LearningRate,
@@ -14,7 +15,6 @@ from pullback.optim.optimizer import (
     State,
     check_gradients,
     check_parameters,
-    check_positive,
 )
 
 _CURVED = 1e-10

@@ -7,10 +7,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from pullback.core.checks import check_positive
 from pullback.core.errors import ConfigError, DivergenceError
 from pullback.core.flat import Flat
 from pullback.native.compile import compile
-from pullback.optim.optimizer import check_positive
 from pullback.transform.higher import hvp
 from pullback.transform.reverse import value_and_grad
 

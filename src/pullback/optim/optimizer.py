@@ -10,7 +10,7 @@ import numpy as np
 
 from pullback.core import pytree
 from pullback.core.aval import is_bfloat16
-from pullback.core.checks import is_number
+from pullback.core.checks import check_positive, is_number
 from pullback.core.errors import ConfigError, DTypeError, ShapeError
 from pullback.core.tracer import Tracer
 
@@ -231,20 +231,6 @@ def like(number: Any, parameter: Any) -> Any:
     """Return `number` in the dtype of `parameter`, so that it does not widen it."""
     # By type, not by isinstance: np.float64 is a float, and would widen float32.
     return number if type(number) in (int, float) else number.astype(parameter.dtype)
-
-
-def check_positive(**values: float) -> None:
-    """Raise ConfigError unless all of `values` are positive."""
-    for name, value in values.items():
-        if not (is_number(value) and value > 0):
-            raise ConfigError(f"{name}: expected a positive number, got {value!r}.")
-
-
-def check_fraction(**values: float) -> None:
-    """Raise ConfigError unless all of `values` are in [0, 1)."""
-    for name, value in values.items():
-        if not (is_number(value) and 0 <= value < 1):
-            raise ConfigError(f"{name}: expected a number in [0, 1), got {value!r}.")
 
 
 def check_weight_decay(weight_decay: float) -> None:

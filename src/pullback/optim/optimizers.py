@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core.checks import check_fraction, check_positive
 from pullback.optim.optimizer import (
     At,
     Choice,
     LearningRate,
     Optimizer,
     Slots,
-    check_fraction,
-    check_positive,
     check_weight_decay,
     like,
     per_leaf,

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core.checks import check_positive
 from pullback.core.errors import ConfigError
-from pullback.optim.optimizer import Schedule, check_positive
+from pullback.optim.optimizer import Schedule
 
 
 def constant(value: float) -> Schedule:

@@ -13,16 +13,14 @@ from typing import Any
 import numpy as np
 
 from pullback.core import pytree
-from pullback.core.checks import check_counts
+from pullback.core.checks import check_counts, check_fraction, check_positive
 from pullback.core.errors import ConfigError
 from pullback.optim.optimizer import (
     Optimizer,
     State,
-    check_fraction,
     check_gradients,
     check_optimizer,
     check_parameters,
-    check_positive,
     next_number,
     parameter_paths,
 )

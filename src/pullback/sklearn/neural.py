@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
+from pullback.core.checks import check_positive
 from pullback.core.errors import ConfigError
 from pullback.nn.layers import Sequential, mlp
 from pullback.nn.module import Module
 from pullback.numpy import random
-from pullback.optim.optimizer import LearningRate, Optimizer, check_positive
+from pullback.optim.optimizer import LearningRate, Optimizer
 from pullback.sklearn.network import Network
 from pullback.sklearn.parameters import store
 from pullback.sklearn.solvers import Settings, Solver, numbers, stepper
