@@ -13,6 +13,7 @@ from pullback.core import pytree
 from pullback.core.arrays import is_array
 from pullback.core.errors import ConfigError, NotDifferentiableError
 from pullback.core.graph import Graph
+from pullback.core.tables import keep
 from pullback.core.tracer import Tracer
 from pullback.core.tracing import trace
 from pullback.passes.rematerialise import rematerialise
@@ -71,9 +72,7 @@ def within_budget(
         graph = graphs.get(signature)
         if graph is None:
             graph = _traced(value_and_grad, leaves, structure, limit)
-            if len(graphs) >= _SIGNATURES:
-                del graphs[next(iter(graphs))]
-            graphs[signature] = graph
+            keep(graphs, signature, graph, _SIGNATURES)
         return graph(*arrays)
 
     return transformed
