@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from pullback.native.code import Code
 from pullback.native.loops import Fetch
+from pullback.native.memory import LINE
 
-LINE = 64
-"""Bytes of a cache line."""
 NEAR, DATA = 3, 1
 """Into all caches; no instructions."""
 

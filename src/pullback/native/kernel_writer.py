@@ -150,10 +150,10 @@ class KernelWriter(BodyWriter):
     def _innermost(self, registers: dict[Reduce, str]) -> None:
         """Write the last loop; what it adds to a long sum is summed up apart, in blocks."""
         code, sizes = self.code, self.kernel.sizes
-        if self.kernel.ahead and sizes[-1] >= GROUP:
-            self._in_groups(registers)
-            return
         if self.kernel.ahead:
+            if sizes[-1] >= GROUP:
+                self._in_groups(registers)
+                return
             self._fetch(self.counters, sizes[:-1])
         parts = {
             s: code.variable(s.buffer.part)

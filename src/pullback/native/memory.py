@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pullback.native.steps import Step
 
 ALIGNMENT = 64
+LINE = 64
+"""Bytes of a cache line."""
 
 
 @dataclass(frozen=True, slots=True)

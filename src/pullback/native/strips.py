@@ -36,8 +36,6 @@ LEAST = 1 << 19
 """Bytes from which on an array does not stay in the cache from one loop to the next."""
 ROOM = 3 << 17
 """Bytes of the stack that a strip may take."""
-LINE = 64
-"""Bytes of a cache line."""
 MOST_STEPS = 16
 
 
@@ -137,7 +135,7 @@ def _count(cut: Cut, most: int) -> int:
     if stacks:
         row = min(map(cut.row, stacks))
         counts = [n for n in counts if row >= LEAST_ROW * n]
-        counts = [n for n in counts if row % (LINE * n) == 0] or counts
+        counts = [n for n in counts if row % (memory.LINE * n) == 0] or counts
     return next((n for n in counts if total <= most * n), max(counts, default=0))
 
 
