@@ -43,3 +43,10 @@ def check_fraction(**values: float) -> None:
     for name, value in values.items():
         if not (is_number(value) and 0 <= value < 1):
             raise ConfigError(f"{name}: expected a number in [0, 1), got {value!r}.")
+
+
+def check_share(**values: float) -> None:
+    """Raise ConfigError unless each of `values` is between 0 and 1."""
+    for name, value in values.items():
+        if not 0 < value < 1:
+            raise ConfigError(f"{name}: expected a share between 0 and 1, got {value}")

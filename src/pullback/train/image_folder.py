@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pullback.core.checks import check_share
 from pullback.core.errors import ConfigError, DataError
 from pullback.train.images import AUGMENTATIONS, SUFFIXES, ImageStream, images_in, learn_images
 from pullback.train.stream import DEFAULT_WINDOW, window_rows
@@ -91,8 +92,7 @@ def _classes(folder: Path) -> dict[str, list[Path]]:
 def _split(
     classes: dict[str, list[Path]], seed: int, validation: float
 ) -> tuple[dict[str, list[Path]], dict[str, list[Path]]]:
-    if not 0 < validation < 1:
-        raise ConfigError(f"validation: expected a share between 0 and 1, got {validation}")
+    check_share(validation=validation)
     rng = np.random.default_rng(seed)
     train, held = {}, {}
     for name, paths in classes.items():

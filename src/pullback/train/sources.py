@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from pullback.core.checks import check_share
 from pullback.core.errors import ConfigError, DataError
 from pullback.train import mnist
 from pullback.train.arrow import FORMATS, ArrowTable, open_tables, tables_in
@@ -65,7 +66,7 @@ def load(
     ((800, 3), (800, 2))
     """
     source = str(source)
-    _check_share(validation)
+    check_share(validation=validation)
     if source == "mnist" or source.startswith("mnist:"):
         if target is not None or task == "regression":
             raise ConfigError("mnist: is classified by its label; --target and --task do not apply")
@@ -87,11 +88,6 @@ def load(
     wanted = default if target is None else target
     _named_target(source, wanted, list(frame.columns))
     return from_frame(frame, wanted or (), task, seed, validation, source)
-
-
-def _check_share(validation: float) -> None:
-    if not 0 < validation < 1:
-        raise ConfigError(f"validation: expected a share between 0 and 1, got {validation}")
 
 
 def _larger_than_memory(source: str, window: int | str | None) -> ArrowTable | None:
@@ -174,7 +170,7 @@ def from_frame(
     >>> source.train.inputs.shape, source.validation.targets.shape
     ((8, 4), (2, 1))
     """
-    _check_share(validation)
+    check_share(validation=validation)
     frame = as_table(frame)
     require_columns(target_names(target), frame)
     held_out = round(len(frame) * validation)
